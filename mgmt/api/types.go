@@ -1,0 +1,222 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"turnout/mgmt/store"
+)
+
+// Director is what the API needs of the appliance: reads of live state, and the one door for changes.
+// All methods are safe for concurrent use and return copies.
+type Director interface {
+	Status() Status
+	Services() ServiceList
+	Ports() []Port
+	Lcores() []Lcore
+	Neighbours() []Neighbour
+	// Flows gathers up to q.Limit flows from the lcores by their mailboxes.
+	Flows(ctx context.Context, q FlowQuery) (FlowPage, error)
+	Role() Role
+	SetRole(ctx context.Context, r Role) error
+	// Change edits the desired state: edit gets a copy and changes it; the result is validated, persisted and applied
+	// as one new generation, or refused whole. ifMatch 0 means any generation.
+	// Errors: *store.Mistakes (refused), ErrStale (ifMatch), store.ErrFileChanged (409), or a failure to write the file.
+	// dryRun validates and plans without applying.
+	Change(ctx context.Context, ifMatch uint64, dryRun bool, edit func(*store.State) error) (Applied, error)
+	// Ready says whether packets are forwarded, or why not (each entry one sentence).
+	Ready() (ready bool, why []string)
+}
+
+// ErrStale answers a change whose If-Match is not the generation in force.
+var ErrStale = errors.New("the generation in force is another one: read the state again and repeat the change on it")
+
+// ErrNotFound answers an edit of a service or real server that does not exist.
+var ErrNotFound = errors.New("not found")
+
+// Applied tells what a change did.
+type Applied struct {
+	Generation uint64   `json:"generation" doc:"generation in force after the change"`
+	Notes      []string `json:"notes,omitempty" doc:"remarks that do not stop the change"`
+}
+
+// Role says whether this director answers for the VIPs.
+type Role string
+
+// The roles.
+const (
+	RoleActive  Role = "active"
+	RoleStandby Role = "standby"
+)
+
+// Status is the director in short.
+type Status struct {
+	Version              string       `json:"version"`
+	Generation           uint64       `json:"generation"`
+	LastApplySuccessful  bool         `json:"last_apply_successful"`
+	Started              time.Time    `json:"started"`
+	UptimeSeconds        float64      `json:"uptime_seconds"`
+	Role                 Role         `json:"role"`
+	MaglevKeyFingerprint string       `json:"maglev_key_fingerprint" doc:"first 8 bytes of SHA-256 over the key, hex"`
+	Ready                bool         `json:"ready"`
+	NotReady             []string     `json:"not_ready,omitempty" doc:"why not, one sentence each"`
+	Ports                []PortBrief  `json:"ports"`
+	Lcores               []LcoreBrief `json:"lcores"`
+	VIPs                 []VIP        `json:"vips"`
+	Books                Books        `json:"books"`
+}
+
+// PortBrief is a port in the status.
+type PortBrief struct {
+	Name   string `json:"name"`
+	LinkUp bool   `json:"link_up"`
+}
+
+// LcoreBrief is an lcore in the status.
+type LcoreBrief struct {
+	Lcore uint    `json:"lcore"`
+	Busy  float64 `json:"busy" doc:"share of turns' time spent on packets, 0 to 1, since the last reading"`
+	Flows uint64  `json:"flows"`
+}
+
+// VIP is what the director says about a VIP on the segment.
+type VIP struct {
+	Address     netip.Addr `json:"address"`
+	State       string     `json:"state" doc:"probing | announced | conflict | standby | link_down"`
+	ConflictMAC string     `json:"conflict_mac,omitempty" doc:"who else holds it"`
+}
+
+// Books is the sum rule: rx + injected + generated = tx + tx_dropped + punted + consumed + sum of drops + held.
+type Books struct {
+	Rx        uint64            `json:"rx"`
+	Injected  uint64            `json:"injected"`
+	Generated uint64            `json:"generated"`
+	Tx        uint64            `json:"tx"`
+	TxDropped uint64            `json:"tx_dropped"`
+	Punted    uint64            `json:"punted"`
+	Consumed  uint64            `json:"consumed"`
+	Held      uint64            `json:"held"`
+	Drops     map[string]uint64 `json:"drops"`
+	Balanced  bool              `json:"balanced" doc:"exact once traffic is quiet"`
+}
+
+// ServiceList is the desired state with the live state beside it.
+type ServiceList struct {
+	Generation uint64    `json:"generation"`
+	Services   []Service `json:"services"`
+}
+
+// Service is a configured service and what is known of it live.
+type Service struct {
+	store.Service
+	Live ServiceLive `json:"live"`
+}
+
+// ServiceLive is the live state of a service. RealServers stand in the order of the configuration.
+type ServiceLive struct {
+	Packets          uint64           `json:"packets"`
+	Bytes            uint64           `json:"bytes"`
+	Connections      uint64           `json:"connections"`
+	RescheduledFlows uint64           `json:"rescheduled_flows"`
+	RealServers      []RealServerLive `json:"real_servers"`
+}
+
+// RealServerLive is the live state of a real server in one service.
+type RealServerLive struct {
+	Address       netip.Addr `json:"address"`
+	Weight        uint16     `json:"weight"`
+	State         string     `json:"state" doc:"up | draining | down | no_mac"`
+	Health        Health     `json:"health"`
+	MAC           string     `json:"mac,omitempty"`
+	ActiveFlows   uint64     `json:"active_flows" doc:"ESTABLISHED, as IPVS's ActiveConn"`
+	InactiveFlows uint64     `json:"inactive_flows"`
+	Packets       uint64     `json:"packets"`
+	Bytes         uint64     `json:"bytes"`
+	Connections   uint64     `json:"connections"`
+}
+
+// Health is what the checks say of a real server.
+type Health struct {
+	Up        bool      `json:"up"`
+	Since     time.Time `json:"since,omitempty" doc:"last change of up"`
+	LastError string    `json:"last_error,omitempty"`
+	LatencyMS float64   `json:"latency_ms" doc:"duration of the last probe"`
+	Passed    uint64    `json:"passed" doc:"probes passed since start"`
+	Failed    uint64    `json:"failed" doc:"probes failed since start"`
+}
+
+// Port is a DPDK port.
+type Port struct {
+	Name            string `json:"name"`
+	Device          string `json:"device"`
+	Driver          string `json:"driver"`
+	MAC             string `json:"mac"`
+	Address         string `json:"address" doc:"the DIP with its prefix length"`
+	KernelInterface string `json:"kernel_interface"`
+	MTU             int    `json:"mtu"`
+	LinkUp          bool   `json:"link_up"`
+	SpeedMbps       uint32 `json:"speed_mbps"`
+	RxQueues        int    `json:"rx_queues"`
+	RxPackets       uint64 `json:"rx_packets"`
+	RxBytes         uint64 `json:"rx_bytes"`
+	RxMissed        uint64 `json:"rx_missed" doc:"dropped by the device: rx ring full"`
+	RxNoMbuf        uint64 `json:"rx_no_mbuf" doc:"dropped by the device: no mbuf"`
+	TxPackets       uint64 `json:"tx_packets"`
+	TxBytes         uint64 `json:"tx_bytes"`
+	TxDropped       uint64 `json:"tx_dropped" doc:"refused by a full tx ring"`
+}
+
+// Lcore is a polling lcore.
+type Lcore struct {
+	Lcore           uint    `json:"lcore"`
+	Socket          uint    `json:"socket"`
+	Polls           uint64  `json:"polls"`
+	EmptyPolls      uint64  `json:"empty_polls"`
+	RxPackets       uint64  `json:"rx_packets"`
+	Busy            float64 `json:"busy"`
+	FlowEntries     uint64  `json:"flow_entries"`
+	FlowCapacity    uint64  `json:"flow_capacity"`
+	FlowInserts     uint64  `json:"flow_inserts"`
+	FlowEvictions   uint64  `json:"flow_evictions"`
+	FlowExpirations uint64  `json:"flow_expirations"`
+	FlowFull        uint64  `json:"flow_full"`
+	FlowMemory      string  `json:"flow_memory" doc:"hugetlb | thp | pages"`
+	Idle            string  `json:"idle" doc:"busy | adaptive"`
+}
+
+// Neighbour is what is known of a real server's MAC.
+type Neighbour struct {
+	Address netip.Addr `json:"address"`
+	MAC     string     `json:"mac,omitempty"`
+	State   string     `json:"state" doc:"static | reachable | stale | failed | incomplete ..."`
+	Source  string     `json:"source" doc:"kernel | static"`
+}
+
+// FlowQuery filters flows; zero fields match all.
+type FlowQuery struct {
+	Service    string
+	RealServer netip.Addr
+	Client     netip.Addr
+	Limit      int
+}
+
+// Flow is one tracked flow.
+type Flow struct {
+	Lcore         uint           `json:"lcore"`
+	Service       string         `json:"service"`
+	Protocol      store.Protocol `json:"protocol"`
+	Client        netip.AddrPort `json:"client"`
+	VIP           netip.AddrPort `json:"vip"`
+	RealServer    netip.Addr     `json:"real_server"`
+	State         string         `json:"state"`
+	AgeSeconds    float64        `json:"age_seconds"`
+	ExpiresSecond float64        `json:"expires_seconds"`
+}
+
+// FlowPage is an answer to a FlowQuery.
+type FlowPage struct {
+	Flows     []Flow `json:"flows"`
+	Truncated bool   `json:"truncated" doc:"more flows match than the limit"`
+}
