@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# Sets up a Linux real server for LVS-DR: it holds the VIP on lo and keeps silent about it in ARP.
+#
+# Order matters: the ARP settings come before the VIP, else the real server answers for the VIP in between and takes the
+# clients of the whole segment with it. Taking it away goes the other way round.
+set -euo pipefail
+
+self=$(readlink -f "${BASH_SOURCE[0]}")
+conf=/proc/sys/net/ipv4/conf
+vips=()
+befores=()
+dev=
+state=
+mistakes=0
+
+usage() {
+  cat <<END
+usage: realserver.sh up     --vip ADDRESS [--vip ADDRESS...] --dev NIC
+       realserver.sh down   [--vip ADDRESS...]     undo what "up" changed, all of it without --vip
+       realserver.sh status --dev NIC
+       realserver.sh verify --vip ADDRESS [--vip ADDRESS...] --dev NIC
+       realserver.sh unit   --vip ADDRESS [--vip ADDRESS...] --dev NIC [--before nginx.service]
+                            print a systemd unit that does "up" at boot
+
+  --dev NIC      the interface that the director's frames come in on
+  --state FILE   where "up" remembers what it changed; default: a file in /run/turnout-realserver for each network namespace
+END
+}
+
+fail() {
+  echo "realserver: $*" >&2
+  exit 1
+}
+
+misuse() {
+  echo "realserver: $*" >&2
+  usage >&2
+  exit 2
+}
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+# The kernel takes the greater of conf/all and conf/NIC; both are set so that neither hides the other.
+settings() {
+  printf '%s\n' all/arp_ignore=1 all/arp_announce=2 "$dev/arp_ignore=1" "$dev/arp_announce=2"
+}
+
+suppress_arp() {
+  local setting
+  for setting in $(settings); do change_setting "${setting%=*}" "${setting#*=}"; done
+}
+
+# change_setting all/arp_ignore 1: remembers the value before, once
+change_setting() {
+  local name=$1 want=$2 old
+  old=$(<"$conf/$name")
+  [[ $old != "$want" ]] || return 0
+  grep -qs "^setting $name " "$state" || echo "setting $name $old $want" >>"$state"
+  echo "$want" >"$conf/$name"
+  echo "net/ipv4/conf/$name: $old -> $want"
+}
+
+# A setting that somebody else has changed since is theirs.
+restore_setting() {
+  local name=$1 old=$2 set=$3
+  [[ -e $conf/$name ]] || return 0
+  if [[ $(<"$conf/$name") != "$set" ]]; then
+    echo "net/ipv4/conf/$name: changed since by somebody else, left alone"
+    return
+  fi
+  echo "$old" >"$conf/$name"
+  echo "net/ipv4/conf/$name: $set -> $old"
+}
+
+# --- addresses --------------------------------------------------------------------------------------------------------
+
+# holders 192.168.57.100: a line "INTERFACE LENGTH" for each place where the address is
+holders() {
+  ip -o -4 address show | awk -v vip="$1" '{ split($4, a, "/"); if (a[1] == vip) print $2, a[2] }'
+}
+
+add_vip() {
+  local vip=$1 held
+  held=$(holders "$vip")
+  if [[ $held == "lo 32" ]]; then
+    echo "$vip: is on lo already"
+    return
+  fi
+  [[ -z $held ]] || fail "$vip is on ${held% *} with /${held#* } already; remove it: ip address del $vip/${held#* } dev ${held% *}"
+  echo "vip $vip" >>"$state"
+  ip address add "$vip/32" dev lo
+  echo "$vip/32: added to lo"
+}
+
+remove_vip() {
+  local vip=$1
+  if [[ -n $(holders "$vip") ]]; then
+    ip address del "$vip/32" dev lo
+    echo "$vip/32: removed from lo"
+  fi
+  forget "vip $vip"
+}
+
+forget() {
+  grep -vxF "$1" "$state" >"$state.new" || true
+  mv "$state.new" "$state"
+}
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+up() {
+  need_root
+  need_vips
+  need_dev
+  mkdir -p "$(dirname "$state")"
+  suppress_arp
+  local vip
+  for vip in "${vips[@]}"; do add_vip "$vip"; done
+}
+
+down() {
+  need_root
+  if [[ ! -e $state ]]; then
+    echo "nothing to undo: \"up\" has changed nothing here"
+    return
+  fi
+  local vip
+  for vip in $(remembered_vips); do
+    if ((${#vips[@]} == 0)) || [[ " ${vips[*]} " == *" $vip "* ]]; then remove_vip "$vip"; fi
+  done
+  [[ -z $(remembered_vips) ]] || return 0
+  local name old set
+  while read -r _ name old set; do restore_setting "$name" "$old" "$set"; done < <(grep '^setting ' "$state")
+  rm -f "$state"
+}
+
+remembered_vips() { awk '$1 == "vip" { print $2 }' "$state"; }
+
+status() {
+  need_dev
+  local name
+  for name in {all,"$dev"}/{arp_ignore,arp_announce,rp_filter}; do echo "net/ipv4/conf/$name = $(<"$conf/$name")"; done
+  ip -o -4 address show | awk '{ print $2 ": " $4 }'
+  if [[ -e $state ]]; then sed 's/^/changed by up: /' "$state"; fi
+}
+
+verify() {
+  need_vips
+  need_dev
+  verify_nic
+  verify_setting arp_ignore 1 "the real server answers ARP for the VIP on its NIC"
+  verify_setting arp_announce 2 "the real server gives the VIP away in its own ARP requests"
+  verify_rp_filter
+  local vip
+  for vip in "${vips[@]}"; do verify_vip "$vip"; done
+  ((mistakes == 0)) || return 1
+  echo "$dev, ${vips[*]}: all is well"
+}
+
+# mistake WHAT COMMAND
+mistake() {
+  mistakes=$((mistakes + 1))
+  echo "mistake: $1"
+  echo "  mend:  $2"
+}
+
+verify_nic() {
+  [[ $(cat "/sys/class/net/$dev/operstate") != down ]] || mistake "$dev is down" "ip link set $dev up"
+  [[ -n $(ip -o -4 address show dev "$dev") ]] || mistake "$dev has no IPv4 address (the RIP)" "ip address add RIP/LENGTH dev $dev"
+}
+
+# effective arp_ignore: what the kernel goes by on the NIC
+effective() {
+  local all nic
+  all=$(<"$conf/all/$1")
+  nic=$(<"$conf/$dev/$1")
+  echo $((all > nic ? all : nic))
+}
+
+verify_setting() {
+  local name=$1 want=$2 harm=$3 is
+  is=$(effective "$name")
+  [[ $is == "$want" ]] || mistake "$name is $is where it should be $want: $harm" \
+    "sysctl -w net/ipv4/conf/all/$name=$want net/ipv4/conf/$dev/$name=$want"
+}
+
+# Strict reverse-path filtering (1) drops what comes from a client whose reply would leave by another NIC.
+verify_rp_filter() {
+  [[ $(effective rp_filter) == 1 ]] || return 0
+  local out
+  out=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+  if [[ -n $out && $out != "$dev" ]]; then
+    mistake "rp_filter is 1 (strict) and replies leave by $out: what comes in on $dev from beyond its subnet is dropped" \
+      "sysctl -w net/ipv4/conf/$dev/rp_filter=2"
+  fi
+}
+
+verify_vip() {
+  local vip=$1 held=() holder length
+  mapfile -t held < <(holders "$vip")
+  ((${#held[@]} > 0)) || mistake "$vip is not on lo: the real server drops what is sent to it" "ip address add $vip/32 dev lo"
+  for holder in "${held[@]}"; do
+    length=${holder#* }
+    verify_holder "$vip" "${holder% *}" "$length"
+  done
+}
+
+verify_holder() {
+  local vip=$1 interface=$2 length=$3
+  if [[ $interface != lo ]]; then
+    mistake "$vip is on $interface: the real server answers ARP for it" "ip address del $vip/$length dev $interface && ip address add $vip/32 dev lo"
+  elif ((length != 32)); then
+    mistake "$vip is on lo with /$length: lo takes the whole subnet, replies to clients in it go nowhere" \
+      "ip address del $vip/$length dev lo && ip address add $vip/32 dev lo"
+  fi
+}
+
+unit() {
+  need_vips
+  [[ -n $dev ]] || misuse "--dev is missing"
+  local options device
+  options="$(printf -- '--vip %s ' "${vips[@]}")--dev $dev"
+  device=sys-subsystem-net-devices-$(systemd_name "$dev").device
+  cat <<END
+[Unit]
+Description=LVS-DR real server: ${vips[*]} on lo, silent in ARP on $dev
+BindsTo=$device
+After=$device systemd-sysctl.service
+Before=network-online.target${befores[*]:+ ${befores[*]}}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=$self up $options
+ExecStop=$self down
+
+[Install]
+WantedBy=multi-user.target
+END
+}
+
+# systemd writes a dash in a device's name as \x2d.
+systemd_name() { echo "${1//-/\\x2d}"; }
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+need_root() { ((EUID == 0)) || fail "changing addresses and settings needs root"; }
+need_vips() { ((${#vips[@]} > 0)) || misuse "--vip is missing"; }
+
+need_dev() {
+  [[ -n $dev ]] || misuse "--dev is missing"
+  [[ -d $conf/$dev && $dev != all && $dev != default ]] || fail "there is no interface $dev here; \"ip -brief link\" lists them"
+  [[ $dev != lo ]] || fail "--dev is the NIC that the director's frames come in on, not lo"
+}
+
+add_vip_argument() {
+  local vip=$1 octet
+  [[ $vip != *:* ]] || fail "$vip: an IPv6 VIP is not available in this version"
+  [[ $vip =~ ^([0-9]{1,3}\.){3}[0-9]{1,3}$ ]] || fail "$vip is not an IPv4 address (without a length: on lo it is always /32)"
+  for octet in ${vip//./ }; do ((10#$octet <= 255)) || fail "$vip is not an IPv4 address"; done
+  vips+=("$vip")
+}
+
+parse_options() {
+  while (($# > 0)); do
+    (($# >= 2)) || misuse "$1 needs a value"
+    case $1 in
+      --vip) add_vip_argument "$2" ;;
+      --dev) dev=$2 ;;
+      --state) state=$2 ;;
+      --before) befores+=("$2") ;;
+      *) misuse "unknown option $1" ;;
+    esac
+    shift 2
+  done
+  state=${state:-/run/turnout-realserver/net-$(stat -L -c %i /proc/self/ns/net)}
+}
+
+main() {
+  local verb=${1:-}
+  shift || true
+  case $verb in
+    up | down | status | verify | unit)
+      parse_options "$@"
+      "$verb"
+      ;;
+    -h | --help | help) usage ;;
+    *) misuse "what shall be done?" ;;
+  esac
+}
+
+main "$@"
