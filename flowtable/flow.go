@@ -1,0 +1,44 @@
+package flowtable
+
+import "unsafe"
+
+// TicksPerSecond is the resolution of the table's clock.
+const TicksPerSecond = 16
+
+// A Key names an IPv4 flow. The VIP and the protocol are in it by way of the
+// virtual service; the VIP's L4 port is there for services of every port.
+type Key struct {
+	Client     uint32 // client address, big-endian value: 10.0.0.1 is 0x0a000001
+	ClientPort uint16
+	VIPPort    uint16
+	Service    uint16 // virtual service id
+}
+
+// A Flow is an entry of the table. The first four fields are its Key, written
+// by Insert and never to be changed; the rest belongs to the owner, which sets
+// Expiry before it calls the table again.
+type Flow struct {
+	Client     uint32
+	ClientPort uint16
+	VIPPort    uint16
+	Service    uint16
+	Slot       uint16 // real server's slot within the service
+	Expiry     uint32 // tick at which the flow is gone
+	Start      uint16 // second at which the flow began, modulo 65536 (18 h): for showing its age
+	State      State
+	Flags      uint8 // the owner's; the table does not look at them
+}
+
+const flowSize = 20
+
+var _ [flowSize]byte = [unsafe.Sizeof(Flow{})]byte{}
+
+// Key returns what the flow is looked up by.
+func (f *Flow) Key() Key {
+	return Key{f.Client, f.ClientPort, f.VIPPort, f.Service}
+}
+
+// Expired tells whether the flow is gone at tick now.
+func (f *Flow) Expired(now uint32) bool {
+	return int32(now-f.Expiry) >= 0
+}

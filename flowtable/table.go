@@ -1,0 +1,149 @@
+package flowtable
+
+import (
+	"math/bits"
+	"unsafe"
+)
+
+// Stats counts what happened since New. Plain fields: only the owner reads them.
+type Stats struct {
+	Entries       uint64 // flows held now, expired ones that were not yet seen included
+	Inserts       uint64
+	Displacements uint64 // flows moved to their other bucket to make room
+	Expirations   uint64
+	Evictions     uint64 // unexpired flows dropped for a new one
+	Full          uint64 // inserts refused
+}
+
+// A Table maps keys to flows. The zero value is not usable; see New.
+type Table struct {
+	base    unsafe.Pointer // of the buckets, in memory
+	buckets uint64
+	seed    [2]uint64
+
+	Stats Stats
+
+	left      [leftSize]Flow
+	leftCount uint
+
+	cursor uint64 // next bucket to sweep
+	owed   uint64 // bucket visits that the sweeper is behind, times passTicks
+	paid   uint32 // tick at which owed was last worked out
+
+	memory  []byte
+	backing string
+}
+
+// Hash returns the keyed hash of k: two multiplications of 64x64 to 128 bits,
+// each folded. Its high half picks the primary, its low half the secondary, its
+// low byte is the tag.
+func (t *Table) Hash(k *Key) uint64 {
+	tuple := uint64(k.Client)<<32 | uint64(k.ClientPort)<<16 | uint64(k.VIPPort)
+	h := fold(tuple^t.seed[0], uint64(k.Service)^t.seed[1])
+	return fold(h^t.seed[1], t.seed[0])
+}
+
+func fold(a, b uint64) uint64 {
+	high, low := bits.Mul64(a, b)
+	return high ^ low
+}
+
+// Lookup returns the flow of k, whose hash is h, or nil. A flow that expired by
+// tick now is taken out, told of in Left, and counts as missing.
+func (t *Table) Lookup(h uint64, k *Key, now uint32) *Flow {
+	p := t.primary(h)
+	b, tag := t.bucket(p), tagOf(h)
+	f := b.find(tag, k)
+	if f == nil {
+		if b.overflow == 0 {
+			return nil
+		}
+		b = t.bucket(t.secondary(h, p))
+		if f = b.find(tag, k); f == nil {
+			return nil
+		}
+	}
+	if f.Expired(now) && t.expire(b, b.slotOf(f)) {
+		return nil
+	}
+	return f
+}
+
+// Remove takes out a flow that Lookup or Insert returned. It is not told of in
+// Left: the owner has it in its hands.
+func (t *Table) Remove(f *Flow) {
+	offset := uintptr(unsafe.Pointer(f)) - uintptr(t.base)
+	b := t.bucket(uint64(offset / bucketSize))
+	t.clear(b, b.slotOf(f))
+}
+
+// clear empties a slot and, where its flow lived in its secondary, tells the primary.
+func (t *Table) clear(b *bucket, i uintptr) {
+	key := b.flow(i).Key()
+	if p := t.bucket(t.primary(t.Hash(&key))); p != b {
+		p.receded()
+	}
+	*b.tag(i) = 0
+	t.Stats.Entries--
+}
+
+// Prefetch brings the primaries of these hashes towards the CPU, all at once.
+func (t *Table) Prefetch(hashes []uint64) {
+	prefetchPrimary(t.base, t.buckets, hashes)
+}
+
+// PrefetchSecondary, some time after Prefetch, brings the secondaries of those
+// hashes whose primary has overflowed.
+func (t *Table) PrefetchSecondary(hashes []uint64) {
+	prefetchSecondary(t.base, t.buckets, hashes)
+}
+
+// CopyFrom copies flows, expired ones included, into out: those of at most
+// maxBuckets buckets, never more than 64, from the cursor on, and of whole
+// buckets only, so out needs room for 3 at least. It returns how many it
+// copied, the cursor to go on from, and whether it was the last of them. The
+// first cursor is 0. A flow that is moved in between may be listed twice or
+// not at all.
+func (t *Table) CopyFrom(cursor uint64, maxBuckets int, out []Flow) (n int, next uint64, done bool) {
+	end := min(t.buckets, cursor+uint64(max(0, min(maxBuckets, burst))))
+	for ; cursor < end && len(out)-n >= slots; cursor++ {
+		n += t.bucket(cursor).copyTo(out[n:])
+	}
+	return n, cursor, cursor >= t.buckets
+}
+
+func (b *bucket) copyTo(out []Flow) (n int) {
+	for i, tag := range b.tags {
+		if tag != 0 {
+			out[n] = b.flows[i]
+			n++
+		}
+	}
+	return n
+}
+
+// Capacity returns the number of live flows that the table promises to hold.
+func (t *Table) Capacity() int { return int(t.buckets) }
+
+func (t *Table) bucket(i uint64) *bucket {
+	return (*bucket)(unsafe.Add(t.base, i*bucketSize))
+}
+
+// primary and secondary scale a half of the hash to the number of buckets,
+// which need not be a power of two. The secondary is drawn from the buckets
+// other than the primary p.
+func (t *Table) primary(h uint64) uint64 { return h >> 32 * t.buckets >> 32 }
+
+func (t *Table) secondary(h, p uint64) uint64 {
+	s := uint64(uint32(h)) * (t.buckets - 1) >> 32
+	if s >= p {
+		s++
+	}
+	return s
+}
+
+// tagOf returns the low byte of the hash, or 1 for 0. Up to 2^24 buckets it is
+// independent of the choice of buckets; beyond, tags tell less, nothing else.
+func tagOf(h uint64) uint8 {
+	return uint8(h) | uint8((uint32(uint8(h))-1)>>31)
+}
