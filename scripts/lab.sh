@@ -122,6 +122,7 @@ start_nginx() {
   local host=$1
   nginx_config "$host" >"$run/$host.conf"
   in_host "$host" nginx -e "$run/$host.error.log" -c "$run/$host.conf"
+  wait_until 5 nginx_pid "$host" >/dev/null || fail "nginx of $host did not start; see $run/$host.error.log"
 }
 
 nginx_pid() {
@@ -135,10 +136,10 @@ stop_nginx() {
   local host=$1 pid
   pid=$(nginx_pid "$host") || return 0
   kill -TERM "$pid"
-  wait_until 5 gone "$pid" || fail "nginx of $host (pid $pid) does not end"
+  wait_until 5 nginx_stopped "$host" || fail "nginx of $host (pid $pid) does not end"
 }
 
-gone() { [[ ! -e /proc/$1 ]]; }
+nginx_stopped() { ! nginx_pid "$1" >/dev/null; }
 
 # wait_until SECONDS CMD...: looks every 50 ms
 wait_until() {

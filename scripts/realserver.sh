@@ -79,14 +79,20 @@ holders() {
   ip -o -4 address show | awk -v vip="$1" '{ split($4, a, "/"); if (a[1] == vip) print $2, a[2] }'
 }
 
+check_vip() {
+  local vip=$1 interface length
+  while read -r interface length; do
+    [[ $interface == lo && $length == 32 ]] ||
+      fail "$vip is on $interface with /$length; remove it: ip address del $vip/$length dev $interface"
+  done < <(holders "$vip")
+}
+
 add_vip() {
-  local vip=$1 held
-  held=$(holders "$vip")
-  if [[ $held == "lo 32" ]]; then
+  local vip=$1
+  if [[ -n $(holders "$vip") ]]; then
     echo "$vip: is on lo already"
     return
   fi
-  [[ -z $held ]] || fail "$vip is on ${held% *} with /${held#* } already; remove it: ip address del $vip/${held#* } dev ${held% *}"
   echo "vip $vip" >>"$state"
   ip address add "$vip/32" dev lo
   echo "$vip/32: added to lo"
@@ -112,9 +118,10 @@ up() {
   need_root
   need_vips
   need_dev
+  local vip
+  for vip in "${vips[@]}"; do check_vip "$vip"; done
   mkdir -p "$(dirname "$state")"
   suppress_arp
-  local vip
   for vip in "${vips[@]}"; do add_vip "$vip"; done
 }
 
@@ -165,7 +172,7 @@ mistake() {
 }
 
 verify_nic() {
-  [[ $(cat "/sys/class/net/$dev/operstate") != down ]] || mistake "$dev is down" "ip link set $dev up"
+  [[ -n $(ip link show dev "$dev" up) ]] || mistake "$dev is down" "ip link set $dev up"
   [[ -n $(ip -o -4 address show dev "$dev") ]] || mistake "$dev has no IPv4 address (the RIP)" "ip address add RIP/LENGTH dev $dev"
 }
 
@@ -196,23 +203,17 @@ verify_rp_filter() {
 }
 
 verify_vip() {
-  local vip=$1 held=() holder length
-  mapfile -t held < <(holders "$vip")
-  ((${#held[@]} > 0)) || mistake "$vip is not on lo: the real server drops what is sent to it" "ip address add $vip/32 dev lo"
-  for holder in "${held[@]}"; do
-    length=${holder#* }
-    verify_holder "$vip" "${holder% *}" "$length"
-  done
+  local vip=$1 interface length on_lo=no
+  while read -r interface length; do
+    if [[ $interface == lo && $length == 32 ]]; then on_lo=yes; else wrong_holder "$vip" "$interface" "$length"; fi
+  done < <(holders "$vip")
+  [[ $on_lo == yes ]] || mistake "$vip/32 is not on lo: the real server drops what is sent to it" "ip address add $vip/32 dev lo"
 }
 
-verify_holder() {
-  local vip=$1 interface=$2 length=$3
-  if [[ $interface != lo ]]; then
-    mistake "$vip is on $interface: the real server answers ARP for it" "ip address del $vip/$length dev $interface && ip address add $vip/32 dev lo"
-  elif ((length != 32)); then
-    mistake "$vip is on lo with /$length: lo takes the whole subnet, replies to clients in it go nowhere" \
-      "ip address del $vip/$length dev lo && ip address add $vip/32 dev lo"
-  fi
+wrong_holder() {
+  local vip=$1 interface=$2 length=$3 harm="the real server answers ARP for it"
+  [[ $interface != lo ]] || harm="lo takes the whole subnet, and replies to clients in it go nowhere"
+  mistake "$vip is on $interface with /$length: $harm" "ip address del $vip/$length dev $interface"
 }
 
 unit() {
