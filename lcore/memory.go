@@ -1,6 +1,8 @@
 package lcore
 
 import (
+	"errors"
+	"strconv"
 	"syscall"
 	"unsafe"
 )
@@ -11,7 +13,7 @@ func mapMemory(size int) (unsafe.Pointer, error) {
 	mem, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE,
 		syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS|syscall.MAP_NORESERVE)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(errors.New("map "+strconv.Itoa(size>>10)+" KiB of memory: free some, or raise the limit (ulimit -v)"), err)
 	}
 	return unsafe.Pointer(unsafe.SliceData(mem)), nil
 }

@@ -1,8 +1,9 @@
 package lcore
 
 import (
-	"fmt"
+	"errors"
 	"math/bits"
+	"strconv"
 	"sync/atomic"
 	"unsafe"
 )
@@ -44,18 +45,18 @@ type ringSlot struct {
 }
 
 var (
-	_ [192 - unsafe.Sizeof(ringHead{})]byte           // the layout is shared with C
+	_ [192 - unsafe.Sizeof(ringHead{})]byte          // the layout is shared with C
 	_ [unsafe.Sizeof(ringSlot{}) - ringSlotSize]byte // likewise
 )
 
 // NewRing makes a ring of slots frames, a power of two.
 func NewRing(slots int) (*Ring, error) {
 	if bits.OnesCount(uint(slots)) != 1 {
-		return nil, fmt.Errorf("a ring of %d frames: must be a power of two", slots)
+		return nil, errors.New("a ring of " + strconv.Itoa(slots) + " frames: the number must be a power of two")
 	}
 	mem, err := mapMemory(ringBytes(slots))
 	if err != nil {
-		return nil, fmt.Errorf("map %d bytes for a ring of %d frames: %w", ringBytes(slots), slots, err)
+		return nil, err
 	}
 	head := (*ringHead)(mem)
 	head.slots = uint32(slots)

@@ -15,28 +15,28 @@ type Reason uint8
 
 // The reasons. Their names (String) are label values of turnout_drops_total.
 const (
-	ReasonTooShort      Reason = iota // the frame ends before the headers it announces
-	ReasonNotForUs                    // addressed to another MAC
-	ReasonLoop                        // came from ourselves, a peer director or a real server of the same VIP, or would go back where it came from
-	ReasonBadVersion                  // EtherType says IPv4, the version field does not
-	ReasonBadHeader                   // IHL under 5
-	ReasonBadLength                   // the IPv4 total length is shorter than its headers or longer than the frame
-	ReasonFragment                    // a fragment for a VIP
-	ReasonProtocol                    // a protocol that no virtual service can have, for a VIP
-	ReasonNoService                   // to a VIP, to a port without a service
-	ReasonNoRealServer                // no real server of the service can take the flow
-	ReasonStandby                     // to a VIP, while the role is standby
-	ReasonEtherType                   // neither IPv4 nor ARP, and not for the kernel
-	ReasonPuntLimited                 // over the punt limit of its kind
-	ReasonPuntFull                    // the punt ring was full
-	Reasons                           // how many there are
+	ReasonTooShort     Reason = iota // the frame ends before the headers it announces
+	ReasonNotForUs                   // addressed to another MAC
+	ReasonLoop                       // came from ourselves, a peer director or a real server of the same VIP, or would go back where it came from
+	ReasonBadVersion                 // EtherType says IPv4, the version field does not
+	ReasonBadHeader                  // IHL under 5
+	ReasonBadLength                  // the IPv4 total length is shorter than its headers or longer than the frame
+	ReasonFragment                   // a fragment for a VIP
+	ReasonProtocol                   // a protocol that no virtual service can have, for a VIP
+	ReasonICMP                       // ICMP other than an echo request, for a VIP
+	ReasonNoService                  // to a VIP, to a port without a service
+	ReasonNoRealServer               // no real server of the service can take the flow
+	ReasonStandby                    // to a VIP, while the role is standby
+	ReasonPuntLimited                // over the punt limit of its kind
+	ReasonPuntFull                   // the punt ring was full
+	Reasons                          // how many there are
 )
 
 var reasonNames = [Reasons]string{
 	ReasonTooShort: "too_short", ReasonNotForUs: "not_for_us", ReasonLoop: "loop", ReasonBadVersion: "bad_version",
-	ReasonBadHeader: "bad_header", ReasonBadLength: "bad_length", ReasonFragment: "fragment", ReasonProtocol: "protocol",
+	ReasonBadHeader: "bad_header", ReasonBadLength: "bad_length", ReasonFragment: "fragment", ReasonProtocol: "protocol", ReasonICMP: "icmp",
 	ReasonNoService: "no_service", ReasonNoRealServer: "no_real_server", ReasonStandby: "standby",
-	ReasonEtherType: "ether_type", ReasonPuntLimited: "punt_limited", ReasonPuntFull: "punt_full",
+	ReasonPuntLimited: "punt_limited", ReasonPuntFull: "punt_full",
 }
 
 // String is the reason's name in metrics, golden stories and documents.

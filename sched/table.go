@@ -45,3 +45,12 @@ func (t *Table) advance(cursor *uint32) int {
 	*cursor = at + 1
 	return int(at)
 }
+
+// PickByHash returns the slot at the hash's position, whatever the order of the table: for a flow that is not
+// remembered, whose packets must all find the same real server. The cursor of a sequence does not move.
+func (t *Table) PickByHash(hash uint64) uint16 {
+	if at := t.Index(hash); uint(at) < uint(len(t.slots)) {
+		return t.slots[at]
+	}
+	return None
+}

@@ -1,0 +1,85 @@
+package lcore
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"turnout/flowtable"
+)
+
+// Counters are what one lcore counts. They lie off the Go heap; their lcore writes them with plain stores, anybody
+// else reads a copy by ReadCounters. Every field is 8 bytes wide.
+type Counters struct {
+	RxPackets uint64
+	RxBytes   uint64 // Ethernet header included, checksum not
+	Drops     [Reasons]uint64
+	Punted    [PuntKinds]uint64
+
+	Polls      uint64 // turns of the loop
+	EmptyPolls uint64 // turns that received nothing
+	BurstSizes [BurstSizeBuckets]uint64
+	Gaps       [GapBuckets]uint64
+	BusyCycles uint64 // TSC cycles of turns that received frames
+	Cycles     uint64 // TSC cycles of all turns
+
+	Epoch uint64 // generation of the snapshot in use; the one before is no longer looked at
+	Flows flowtable.Stats
+}
+
+// BurstSizeBuckets is the number of buckets of the burst size histogram: bucket i counts bursts of less than 2^i
+// frames, and not of less than 2^(i-1).
+const BurstSizeBuckets = 8
+
+// GapBuckets is the number of buckets of the poll gap histogram: bucket i counts gaps of less than 2^i TSC cycles,
+// and not of less than 2^(i-1). A gap is the time between the end of one receive call and the start of the next.
+const GapBuckets = 40
+
+// PortCounters are what a queue counts of what it sends. They lie in the Burst and are written by Turn.
+type PortCounters struct {
+	TxPackets uint64
+	TxBytes   uint64
+	TxDropped uint64 // refused by a full tx ring
+	Injected  uint64 // taken from the inject ring, sent by the kernel
+	Generated uint64 // taken from the inject ring, made by turnout
+}
+
+// RealCounters are what one lcore counts for one real server of one service; one cache line.
+type RealCounters struct {
+	Packets     uint64
+	Bytes       uint64
+	Connections uint64
+	Rescheduled uint64 // flows given to this server after theirs was gone
+	Active      uint64 // flows held that are ESTABLISHED
+	Inactive    uint64 // flows held in any other state
+	_           [2]uint64
+}
+
+// MaxReals is the number of real servers that counters can be kept for, over all services.
+const MaxReals = 1 << 20
+
+const (
+	countersBytes = int(unsafe.Sizeof(Counters{}))
+	realBytes     = int(unsafe.Sizeof(RealCounters{}))
+)
+
+var _ [64]byte = [realBytes]byte{}
+
+// add counts delta flows as active or inactive, by their state. delta is 1 or minus 1.
+func (c *RealCounters) add(state flowtable.State, delta uint64) {
+	if state == flowtable.Established {
+		c.Active += delta
+	} else {
+		c.Inactive += delta
+	}
+}
+
+// readWords copies a struct of 8-byte counters that another thread writes, each read whole.
+func readWords[T any](from *T) (to T) {
+	words := int(unsafe.Sizeof(to) / 8)
+	src := unsafe.Slice((*uint64)(unsafe.Pointer(from)), words)
+	dst := unsafe.Slice((*uint64)(unsafe.Pointer(&to)), words)
+	for i := range dst {
+		dst[i] = atomic.LoadUint64(&src[i])
+	}
+	return to
+}

@@ -1,0 +1,243 @@
+package lcore
+
+import (
+	"turnout/flowtable"
+	"turnout/lcore/frame"
+	"turnout/sched"
+)
+
+// Spec is the blueprint of a Snapshot: all that the lcores need to know of the state in force.
+type Spec struct {
+	Generation uint64
+	Standby    bool // VIP traffic is dropped
+	PortMAC    frame.MAC
+	PeerMACs   []frame.MAC // other directors on the segment
+	DIP        uint32
+	MaglevKey  [2]uint64 // keys the hash that picks real servers; shared by directors
+	Services   []ServiceSpec
+}
+
+// ServiceSpec is a virtual service.
+type ServiceSpec struct {
+	ID         uint16 // small numbers: the snapshot has room for every one below the largest
+	VIP        uint32
+	Protocol   uint8
+	Port       uint16 // 0: every port without a service of its own
+	HashSource bool   // the client address alone picks the real server
+	Withdrawn  bool   // no longer configured; known only until its last flow has gone
+	Timeouts   Timeouts
+	Table      *sched.Table // nil: no real server can take a flow
+	Reals      []RealSpec   // by slot
+}
+
+// Timeouts say by a flow's state how many ticks of the flow table's clock it may be silent.
+type Timeouts [8]uint32
+
+// RealSpec is a real server of a service, or an empty slot.
+type RealSpec struct {
+	MAC     frame.MAC
+	Counter uint32 // index of its RealCounters
+	State   RealState
+}
+
+// RealState says which flows a real server may have.
+type RealState uint8
+
+// The states of a real server. The zero value gets nothing.
+const (
+	RealGone     RealState = iota // down, removed or without a MAC: its flows are scheduled again
+	RealDraining                  // keeps its flows, gets no new ones
+	RealUp                        // gets new flows
+)
+
+// Snapshot is a compiled Spec. It is immutable; lcores reach it through one atomic pointer.
+type Snapshot struct {
+	generation uint64
+	standby    bool
+	portMAC    frame.MAC
+	dip        uint32
+	maglevKey  [2]uint64
+
+	services []service // by ID
+	reals    []real    // a service's stand together, by slot
+	byTuple  lookup    // VIP, protocol and port -> service ID
+	vips     lookup    // VIP -> its number
+	senders  lookup    // MAC, and VIP number -> nobody who may send to that VIP
+	suspects bitmap    // the MACs in senders: most frames need not look there
+}
+
+// service is what the lcores know of a virtual service: one cache line.
+type service struct {
+	table    *sched.Table
+	first    uint32 // its real servers stand at reals[first:first+count]
+	count    uint32
+	vip      uint32
+	vipIndex uint16
+	hashMask uint16 // all ones, or 0 where only the client address is hashed
+	timeouts Timeouts
+	_        [8]byte
+}
+
+// real is what the lcores know of a real server of a service.
+type real struct {
+	macs    macs
+	counter uint32
+	state   RealState
+}
+
+// macs are the first twelve bytes of a frame to a real server: its MAC, then the port's own.
+type macs [12]byte
+
+// noVIP is the VIP number under which senders are listed who may not send to any VIP.
+const noVIP = 0xffff
+
+// Compile makes a Snapshot of a Spec whose service IDs are distinct.
+func Compile(spec *Spec) *Snapshot {
+	s := &Snapshot{
+		generation: spec.Generation, standby: spec.Standby, portMAC: spec.PortMAC, dip: spec.DIP, maglevKey: spec.MaglevKey,
+	}
+	s.compileServices(spec)
+	s.compileTuples(spec)
+	s.compileSenders(spec)
+	return s
+}
+
+func (s *Snapshot) compileServices(spec *Spec) {
+	services, reals := 0, 0
+	for i := range spec.Services {
+		services = max(services, int(spec.Services[i].ID)+1)
+		reals += len(spec.Services[i].Reals)
+	}
+	s.services = make([]service, services)
+	s.reals = make([]real, 0, reals)
+	for i := range spec.Services {
+		s.addService(&spec.Services[i])
+	}
+}
+
+// noTable answers for services without a table: no server can take a flow.
+var noTable = new(sched.Table)
+
+func (s *Snapshot) addService(spec *ServiceSpec) {
+	svc := &s.services[spec.ID]
+	*svc = service{
+		table: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP, hashMask: 0xffff,
+		timeouts: spec.Timeouts,
+	}
+	if svc.table == nil {
+		svc.table = noTable
+	}
+	if spec.HashSource {
+		svc.hashMask = 0
+	}
+	for i := range spec.Reals {
+		s.reals = append(s.reals, s.compileReal(&spec.Reals[i]))
+	}
+}
+
+func (s *Snapshot) compileReal(spec *RealSpec) real {
+	r := real{counter: spec.Counter, state: spec.State}
+	copy(r.macs[:6], spec.MAC[:])
+	copy(r.macs[6:], s.portMAC[:])
+	return r
+}
+
+// compileTuples fills the look-ups by which a packet finds its service. A standby knows the VIPs but no service.
+func (s *Snapshot) compileTuples(spec *Spec) {
+	s.byTuple, s.vips = newLookup(len(spec.Services)), newLookup(len(spec.Services))
+	vips := uint32(0)
+	for i := range spec.Services {
+		svc := &spec.Services[i]
+		if svc.Withdrawn {
+			continue
+		}
+		index, known := s.vips.find(uint64(svc.VIP))
+		if !known {
+			index, vips = vips, vips+1
+			s.vips.put(uint64(svc.VIP), index)
+		}
+		s.services[svc.ID].vipIndex = uint16(index)
+		if !spec.Standby {
+			s.byTuple.put(tupleKey(svc.VIP, svc.Protocol, svc.Port), uint32(svc.ID))
+		}
+	}
+}
+
+// compileSenders lists who may not send to which VIP, lest frames go round in circles: ourselves, other directors, and
+// the real servers of services on that VIP.
+func (s *Snapshot) compileSenders(spec *Spec) {
+	s.senders = newLookup(1 + len(spec.PeerMACs) + len(s.reals))
+	s.addSender(spec.PortMAC, noVIP)
+	for _, peer := range spec.PeerMACs {
+		s.addSender(peer, noVIP)
+	}
+	for i := range spec.Services {
+		if spec.Services[i].Withdrawn {
+			continue
+		}
+		for _, r := range spec.Services[i].Reals {
+			s.addSender(r.MAC, s.services[spec.Services[i].ID].vipIndex)
+		}
+	}
+}
+
+func (s *Snapshot) addSender(mac frame.MAC, vipIndex uint16) {
+	if mac == (frame.MAC{}) {
+		return
+	}
+	s.senders.put(senderKey(mac, vipIndex), 0)
+	s.suspects.set(mac)
+}
+
+// tupleKey packs a VIP, which is not 0, a protocol and a port.
+func tupleKey(vip uint32, protocol uint8, port uint16) uint64 {
+	return uint64(vip)<<32 | uint64(protocol)<<16 | uint64(port)
+}
+
+// senderKey packs a MAC, which is not 0, and a VIP number.
+func senderKey(mac frame.MAC, vipIndex uint16) uint64 { return mac.Value()<<16 | uint64(vipIndex) }
+
+// find returns the service of a packet to address and port.
+func (s *Snapshot) find(address uint32, protocol uint8, port uint16) (id uint32, ok bool) {
+	if id, ok = s.byTuple.find(tupleKey(address, protocol, port)); ok {
+		return id, ok
+	}
+	return s.byTuple.find(tupleKey(address, protocol, 0))
+}
+
+// isVIP says whether address is the VIP of some service.
+func (s *Snapshot) isVIP(address uint32) bool {
+	_, ok := s.vips.find(uint64(address))
+	return ok
+}
+
+// forbidden says whether sender may not send to the VIP of that number; noVIP stands for every VIP.
+func (s *Snapshot) forbidden(sender frame.MAC, vipIndex uint16) bool {
+	if !s.suspects.has(sender) {
+		return false
+	}
+	_, ok := s.senders.find(senderKey(sender, vipIndex))
+	return ok
+}
+
+// counterOf is where a flow is counted. A flow's service and slot stay in every snapshot until the flow has gone.
+func (s *Snapshot) counterOf(f *flowtable.Flow) (counter uint32, ok bool) {
+	if int(f.Service) >= len(s.services) {
+		return 0, false
+	}
+	svc := &s.services[f.Service]
+	if uint32(f.Slot) >= svc.count {
+		return 0, false
+	}
+	return s.reals[svc.first+uint32(f.Slot)].counter, true
+}
+
+// bitmap is a set of MACs with false positives: 32768 bits chosen by the low bytes of the MAC.
+type bitmap [512]uint64
+
+func (b *bitmap) set(mac frame.MAC)      { b[bitmapWord(mac)] |= 1 << (mac[5] & 63) }
+func (b *bitmap) has(mac frame.MAC) bool { return b[bitmapWord(mac)]>>(mac[5]&63)&1 != 0 }
+
+func bitmapWord(mac frame.MAC) uint32 {
+	return (uint32(mac[5])>>6 | uint32(mac[4])<<2 ^ uint32(mac[3])) & 511
+}

@@ -1,0 +1,176 @@
+package lcore
+
+import (
+	"errors"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"turnout/flowtable"
+)
+
+// Config is what a worker is made of.
+type Config struct {
+	Queue     Queue
+	Punt      *Ring // frames for the management
+	Burst     *Burst
+	TSCHz     uint64    // cycles of the TSC in a second
+	Flows     int       // live flows that the flow table holds
+	FlowKey   [2]uint64 // keys the flow table's hash; random per process
+	FirstPick uint32    // where rr and wrr begin: lcores that differ do not all begin with the same real server
+}
+
+// Worker forwards the frames of one queue on one lcore. New, Run and Close are called on that lcore; Publish, Stop,
+// Ask, and the readers of counters from anywhere.
+type Worker struct {
+	snapshot atomic.Pointer[Snapshot]
+	mailbox  atomic.Pointer[Request]
+	stop     atomic.Bool
+
+	queue    Queue
+	burst    *Burst
+	punts    *Ring
+	flows    *flowtable.Table
+	counters *Counters
+	reals    *[MaxReals]RealCounters
+	cursors  *[1 << 16]uint32 // by service: where rr and wrr go on
+	limits   limits
+	clock    clock
+
+	// What the stages hand on for the current burst.
+	now     uint32             // tick of the flow table's clock
+	pending int                // how many of the frames are flows of a virtual service
+	hashes  [BurstSize]uint64  // flow table hash of each pending flow
+	pend    [BurstSize]pending // the pending flows
+}
+
+// New makes a worker and its flow table. Its memory is taken on the NUMA node of the calling thread.
+func New(c Config) (*Worker, error) {
+	w := &Worker{queue: c.Queue, burst: c.Burst, punts: c.Punt, clock: newClock(c.TSCHz)}
+	w.snapshot.Store(Compile(&Spec{}))
+	var err error
+	if w.flows, err = flowtable.New(c.Flows, c.FlowKey); err != nil {
+		return nil, err
+	}
+	if err := w.mapCounters(); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	for i := range w.cursors {
+		w.cursors[i] = c.FirstPick
+	}
+	return w, nil
+}
+
+func (w *Worker) mapCounters() error {
+	mem, err := mapMemory(countersBytes)
+	if err != nil {
+		return err
+	}
+	w.counters = (*Counters)(mem)
+	if mem, err = mapMemory(int(unsafe.Sizeof(*w.reals))); err != nil {
+		return err
+	}
+	w.reals = (*[MaxReals]RealCounters)(mem)
+	if mem, err = mapMemory(int(unsafe.Sizeof(*w.cursors))); err != nil {
+		return err
+	}
+	w.cursors = (*[1 << 16]uint32)(mem)
+	return nil
+}
+
+// Close gives the worker's memory back. Run must have returned, and nobody may read its counters afterwards.
+func (w *Worker) Close() error {
+	errs := []error{w.flows.Close()}
+	if w.counters != nil {
+		errs = append(errs, unmapMemory(unsafe.Pointer(w.counters), countersBytes))
+	}
+	if w.reals != nil {
+		errs = append(errs, unmapMemory(unsafe.Pointer(w.reals), int(unsafe.Sizeof(*w.reals))))
+	}
+	if w.cursors != nil {
+		errs = append(errs, unmapMemory(unsafe.Pointer(w.cursors), int(unsafe.Sizeof(*w.cursors))))
+	}
+	w.counters, w.reals, w.cursors = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Run polls until Stop. The packet's way through a turn is told in doc.go.
+func (w *Worker) Run() {
+	b := w.burst
+	for !w.stop.Load() {
+		last := b.TSC
+		w.queue.Turn(b)
+		s := w.snapshot.Load()
+		w.now = w.clock.tick(b.TSC)
+		if b.Count > 0 {
+			w.forward(s)
+		}
+		w.tidy(s)
+		w.count(s, last)
+	}
+	w.finish()
+}
+
+// finish sends off the last burst and receives no other, so that the books balance.
+func (w *Worker) finish() {
+	w.burst.Last = 1
+	w.queue.Turn(w.burst)
+}
+
+// Stop makes Run return after the turn it is in.
+func (w *Worker) Stop() { w.stop.Store(true) }
+
+// Publish puts a snapshot in force from the next burst on.
+func (w *Worker) Publish(s *Snapshot) { w.snapshot.Store(s) }
+
+// tidy does what does not wait for traffic: expiry, the counts of flows that left, the mailbox.
+func (w *Worker) tidy(s *Snapshot) {
+	if budget := w.flows.SweepBudget(w.now); budget > 0 {
+		w.flows.Sweep(w.now, budget)
+	}
+	left := w.flows.Left()
+	for i := range left {
+		if counter, ok := s.counterOf(&left[i]); ok {
+			w.reals[counter&(MaxReals-1)].add(left[i].State, ^uint64(0))
+		}
+	}
+	w.flows.ClearLeft()
+	w.burst.Awake = 0
+	if r := w.mailbox.Load(); r != nil {
+		w.answer(r)
+		w.burst.Awake = 1
+	}
+}
+
+// count publishes what the turn did. last is the TSC of the turn before.
+func (w *Worker) count(s *Snapshot, last uint64) {
+	c, b := w.counters, w.burst
+	c.Polls++
+	c.BurstSizes[bits.Len32(b.Count)&(BurstSizeBuckets-1)]++
+	if last != 0 {
+		c.Gaps[min(bits.Len64(b.Entered-last), GapBuckets-1)]++
+		c.Cycles += b.TSC - last
+	}
+	if b.Count == 0 {
+		c.EmptyPolls++
+	} else if last != 0 {
+		c.BusyCycles += b.TSC - last
+	}
+	c.Epoch = s.generation
+	c.Flows = w.flows.Stats
+}
+
+// ReadCounters returns a copy of the lcore's counters.
+func (w *Worker) ReadCounters() Counters { return readWords(w.counters) }
+
+// ReadPort returns a copy of what the worker's queue counted.
+func (w *Worker) ReadPort() PortCounters { return readWords(&w.burst.Port) }
+
+// ReadReal returns a copy of the counters of one real server of one service, by its RealSpec.Counter.
+func (w *Worker) ReadReal(counter uint32) RealCounters { return readWords(&w.reals[counter]) }
+
+// FlowCapacity is the number of live flows that the flow table promises to hold.
+func (w *Worker) FlowCapacity() int { return w.flows.Capacity() }
+
+// FlowBacking tells what memory the flow table lies in: hugetlb, thp or pages.
+func (w *Worker) FlowBacking() string { return w.flows.Backing() }
