@@ -22,7 +22,7 @@ type Counters struct {
 	BusyCycles uint64 // TSC cycles of turns that received frames
 	Cycles     uint64 // TSC cycles of all turns
 
-	Epoch uint64 // generation of the snapshot in use; the one before is no longer looked at
+	Epoch uint64 // of the snapshot in use; those before are no longer looked at
 	Flows flowtable.Stats
 }
 

@@ -8,13 +8,13 @@ import (
 
 // Spec is the blueprint of a Snapshot: all that the lcores need to know of the state in force.
 type Spec struct {
-	Generation uint64
-	Standby    bool // VIP traffic is dropped
-	PortMAC    frame.MAC
-	PeerMACs   []frame.MAC // other directors on the segment
-	DIP        uint32
-	MaglevKey  [2]uint64 // keys the hash that picks real servers; shared by directors
-	Services   []ServiceSpec
+	Epoch     uint64 // counts the snapshots published
+	Standby   bool   // VIP traffic is dropped
+	PortMAC   frame.MAC
+	PeerMACs  []frame.MAC // other directors on the segment
+	DIP       uint32
+	MaglevKey [2]uint64 // keys the hash that picks real servers; shared by directors
+	Services  []ServiceSpec
 }
 
 // ServiceSpec is a virtual service.
@@ -52,11 +52,11 @@ const (
 
 // Snapshot is a compiled Spec. It is immutable; lcores reach it through one atomic pointer.
 type Snapshot struct {
-	generation uint64
-	standby    bool
-	portMAC    frame.MAC
-	dip        uint32
-	maglevKey  [2]uint64
+	epoch     uint64
+	standby   bool
+	portMAC   frame.MAC
+	dip       uint32
+	maglevKey [2]uint64
 
 	services []service // by ID
 	reals    []real    // a service's stand together, by slot
@@ -94,7 +94,7 @@ const noVIP = 0xffff
 // Compile makes a Snapshot of a Spec whose service IDs are distinct.
 func Compile(spec *Spec) *Snapshot {
 	s := &Snapshot{
-		generation: spec.Generation, standby: spec.Standby, portMAC: spec.PortMAC, dip: spec.DIP, maglevKey: spec.MaglevKey,
+		epoch: spec.Epoch, standby: spec.Standby, portMAC: spec.PortMAC, dip: spec.DIP, maglevKey: spec.MaglevKey,
 	}
 	s.compileServices(spec)
 	s.compileTuples(spec)

@@ -156,7 +156,7 @@ func (w *Worker) count(s *Snapshot, last uint64) {
 	} else if last != 0 {
 		c.BusyCycles += b.TSC - last
 	}
-	c.Epoch = s.generation
+	c.Epoch = s.epoch
 	c.Flows = w.flows.Stats
 }
 

@@ -1,0 +1,65 @@
+package port
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// checkHugepages says what to do when there are not enough free hugepages. root is sysfs's folder of hugepage sizes.
+func checkHugepages(root string, wantMB int) error {
+	freeMB := 0
+	sizes, _ := filepath.Glob(filepath.Join(root, "hugepages-*kB"))
+	for _, size := range sizes {
+		kB, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(filepath.Base(size), "hugepages-"), "kB"))
+		freeMB += readInt(filepath.Join(size, "free_hugepages")) * kB / 1024
+	}
+	if freeMB >= wantMB {
+		return nil
+	}
+	return fmt.Errorf("dpdk.memory_mb is %d but %d MB of hugepages are free: reserve them (echo %d > /proc/sys/vm/nr_hugepages), lower dpdk.memory_mb, or set dpdk.hugepages: false for a trial",
+		wantMB, freeMB, (wantMB+1)/2+64)
+}
+
+func readInt(path string) int {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
+}
+
+// userDrivers are the kernel drivers that leave a PCI device to DPDK.
+var userDrivers = map[string]bool{"vfio-pci": true, "igb_uio": true, "uio_pci_generic": true, "mlx5_core": true, "mlx4_core": true}
+
+// checkDevices refuses PCI devices that are absent or still bound to their kernel driver: EAL would pass over them in
+// silence.
+func checkDevices(devices []string) error {
+	for _, d := range devices {
+		if Virtual(d) {
+			continue
+		}
+		if err := checkPCI("/sys/bus/pci/devices", d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkPCI(root, address string) error {
+	dir := filepath.Join(root, address)
+	if _, err := os.Stat(dir); err != nil {
+		return fmt.Errorf("device %s is not on this machine: list its NICs with scripts/bind-nic.sh status", address)
+	}
+	driver := "none"
+	if target, err := os.Readlink(filepath.Join(dir, "driver")); err == nil {
+		driver = filepath.Base(target)
+	}
+	if !userDrivers[driver] {
+		return fmt.Errorf("device %s is bound to the driver %s, DPDK needs vfio-pci: run scripts/bind-nic.sh bind %s", address, driver, address)
+	}
+	return nil
+}
