@@ -1,34 +1,71 @@
-package sched
+package sched_test
 
 import (
 	"fmt"
 	"testing"
-)
 
-// benchServers returns n servers of weight 1, all usable, on consecutive addresses.
-func benchServers(n int) []Server {
-	servers := make([]Server, n)
-	for i := range servers {
-		servers[i] = Server{ID: fmt.Sprintf("10.0.%d.%d", i/250, 1+i%250), Slot: uint16(i), Weight: 1, Usable: true}
-	}
-	return servers
-}
+	"turnout/sched"
+)
 
 func BenchmarkMaglevPlan(b *testing.B) {
 	for _, size := range []int{65537, 655373} {
 		for _, n := range []int{10, 100, 1000} {
-			servers, o := benchServers(n), Options{TableSize: size}
+			list := equal(n)
 			b.Run(fmt.Sprintf("M=%d/N=%d", size, n), func(b *testing.B) {
 				for b.Loop() {
-					_, _ = Maglev.Plan(servers, o)
-				}
-			})
-			servers[0].Weight = 65535
-			b.Run(fmt.Sprintf("M=%d/N=%d/skewed", size, n), func(b *testing.B) {
-				for b.Loop() {
-					_, _ = Maglev.Plan(servers, o)
+					plan(b, sched.Maglev, list, size)
 				}
 			})
 		}
+	}
+}
+
+func BenchmarkMaglevTable(b *testing.B) {
+	const n = 1000
+	for _, size := range []int{65537, 655373} {
+		p := plan(b, sched.Maglev, equal(n), size)
+		for _, down := range []int{1, 100, 900, 999} {
+			list := equal(n)
+			for i := range down {
+				list[i].Usable = false
+			}
+			b.Run(fmt.Sprintf("M=%d/N=%d/down=%d", size, n, down), func(b *testing.B) {
+				for b.Loop() {
+					p.Table(list)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkFits(b *testing.B) {
+	list := equal(1000)
+	p := plan(b, sched.Maglev, list, 65537)
+	for b.Loop() {
+		p.Fits(sched.Maglev, list, sched.Options{TableSize: 65537})
+	}
+}
+
+func BenchmarkWRRPlan(b *testing.B) {
+	list := equal(1000)
+	for i := range list {
+		list[i].Weight = uint32(i + 1)
+	}
+	for b.Loop() {
+		plan(b, sched.WRR, list, 0)
+	}
+}
+
+func BenchmarkPick(b *testing.B) {
+	for _, s := range []*sched.Scheduler{sched.Maglev, sched.RR, sched.WRR} {
+		b.Run(s.String(), func(b *testing.B) {
+			picked, hash, cursor := table(b, s, equal(100), 65537), uint64(1), uint32(0)
+			sum := uint16(0)
+			for b.Loop() {
+				hash += 0x9e3779b97f4a7c15
+				sum += picked.Pick(hash, &cursor)
+			}
+			_ = sum
+		})
 	}
 }

@@ -3,8 +3,10 @@ package sched
 import (
 	"errors"
 	"math/bits"
+	"slices"
 	"sort"
 	"strconv"
+	"sync"
 )
 
 // Table sizes. A size over 100 times the number of servers keeps shares within about 1 % of the weights.
@@ -17,6 +19,10 @@ const (
 // maxWalk bounds the search of a position for its next choice: with a tenth of the positions usable, one walk in
 // a thousand ends without.
 const maxWalk = 64
+
+// lastTurns is how many of the last free positions are found by arithmetic. Walking to the k-th last takes M/k
+// steps on average: the last 64 would take near half of all the steps at M = 65537.
+const lastTurns = 64
 
 // Maglev is consistent hashing: a flow's server depends on the packet alone, and few flows move when servers change.
 var Maglev = &Scheduler{name: "maglev", check: checkMaglev, build: buildMaglev, around: aroundMaglev}
@@ -53,12 +59,6 @@ func buildMaglev(servers []Server, o Options) []uint16 {
 	return populate(servers, tableSize(o))
 }
 
-// permutation is a server's own order of all positions, at one of them.
-type permutation struct {
-	at   uint32
-	skip uint32 // 1 to M-1
-}
-
 // populate fills a table of size positions, turn by turn.
 func populate(servers []Server, size int) []uint16 {
 	permutations := make([]permutation, len(servers))
@@ -69,77 +69,69 @@ func populate(servers []Server, size int) []uint16 {
 	for i := range slots {
 		slots[i] = None
 	}
-	for _, server := range turnOrder(servers, size) {
+	turns := turnOrder(servers, size)
+	for _, server := range turns[:size-lastTurns] {
 		at := permutations[server].nextFree(slots)
 		slots[at] = servers[server].Slot
+	}
+	free := freePositions(slots)
+	for _, server := range turns[size-lastTurns:] {
+		nearest := permutations[server].nearest(free, size)
+		slots[free[nearest]] = servers[server].Slot
+		free = slices.Delete(free, nearest, nearest+1)
 	}
 	return slots
 }
 
-func newPermutation(id string, size int) permutation {
-	return permutation{
-		at:   uint32(hashID(0x6f6666736574, id) % uint64(size)),
-		skip: uint32(hashID(0x736b6970, id)%uint64(size-1)) + 1,
-	}
-}
-
-// nextFree moves on to a position that holds None; there must be one. The index runs by additions under 2^25:
-// offset + i*skip would overflow 32 bits.
-func (p *permutation) nextFree(slots []uint16) uint32 {
-	at, skip, size := p.at, p.skip, uint32(len(slots))
-	for slots[at] != None {
-		at += skip
-		if at >= size {
-			at -= size
+func freePositions(slots []uint16) []uint32 {
+	free := make([]uint32, 0, lastTurns)
+	for at, slot := range slots {
+		if slot == None {
+			free = append(free, uint32(at))
 		}
 	}
-	p.at = at
-	return at
+	return free
 }
 
 // turnOrder returns the servers in the order of their turns for size positions. A server whose credit grows by
-// weight in every round can pay its k-th turn, at the price of the largest weight, in round ceil(k*largest/weight).
+// weight in every round can pay its k-th turn, at the price of the largest weight, in round ceil(k*largest/weight),
+// counted from 1; which is floor((k*largest-1)/weight), counted from 0.
 func turnOrder(servers []Server, size int) []uint16 {
 	largest := uint64(0)
 	for _, s := range servers {
 		largest = max(largest, uint64(s.Weight))
 	}
-	rounds := uint64(roundsFor(servers, largest, size))
-	order := inRounds(len(servers), int(rounds), func(server int, take func(int)) {
-		weight := uint64(servers[server].Weight)
-		for credit := largest; credit <= rounds*weight; credit += largest {
-			take(int((credit+weight-1)/weight) - 1)
-		}
-	})
-	return order[:size]
+	paces := make([]pace, len(servers))
+	for i, s := range servers {
+		w := uint64(s.Weight)
+		paces[i] = pace{round: (largest - 1) / w, over: (largest - 1) % w, whole: largest / w, part: largest % w, per: w}
+	}
+	return inRounds(paces, roundsFor(servers, largest, size))[:size]
 }
 
 // roundsFor returns how many rounds it takes to give out size turns: size at most, as the heaviest has one in each.
-func roundsFor(servers []Server, largest uint64, size int) int {
-	return sort.Search(size, func(rounds int) bool {
+func roundsFor(servers []Server, largest uint64, size int) uint64 {
+	return uint64(sort.Search(size, func(rounds int) bool {
 		turns := uint64(0)
 		for _, s := range servers {
 			turns += uint64(rounds) * uint64(s.Weight) / largest
 		}
 		return turns >= uint64(size)
-	})
+	}))
 }
 
 // aroundMaglev gives every position whose owner is not usable to its next choice.
 func aroundMaglev(p *Plan, usable *slotSet) []uint16 {
+	last := sync.OnceValue(func() []uint16 { return populate(p.only(usable), len(p.base)) })
 	slots := make([]uint16, len(p.base))
-	var last []uint16 // filled from the usable servers alone, once a walk has failed
-	for at, slot := range p.base {
-		if !usable[slot] {
-			slot = nextChoice(p.base, uint32(at), usable)
+	for at, owner := range p.base {
+		if !usable[owner] {
+			owner = nextChoice(p.base, uint32(at), usable)
 		}
-		if slot == None && last == nil {
-			last = populate(p.only(usable), len(p.base))
+		if owner == None {
+			owner = last()[at]
 		}
-		if slot == None {
-			slot = last[at]
-		}
-		slots[at] = slot
+		slots[at] = owner
 	}
 	return slots
 }
@@ -159,22 +151,6 @@ func nextChoice(base []uint16, at uint32, usable *slotSet) uint16 {
 		}
 	}
 	return None
-}
-
-// hashID is 64-bit FNV-1a, seeded and mixed: FNV alone leaves the last bytes of an address in the low bits.
-func hashID(seed uint64, id string) uint64 {
-	h := 0xcbf29ce484222325 ^ seed
-	for i := range len(id) {
-		h = (h ^ uint64(id[i])) * 0x100000001b3
-	}
-	return mix(h)
-}
-
-// mix spreads every bit of x over all 64: a bijection.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>32) * 0xd6e8feb86659fd93
-	x = (x ^ x>>32) * 0xd6e8feb86659fd93
-	return x ^ x>>32
 }
 
 func tableSize(o Options) int {

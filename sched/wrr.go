@@ -8,11 +8,11 @@ var WRR = &Scheduler{name: "wrr", bySequence: true, build: buildWRR}
 
 func buildWRR(servers []Server, _ Options) []uint16 {
 	weights, largest := sequenceWeights(servers)
-	slots := inRounds(len(servers), largest, func(server int, take func(int)) {
-		for round := largest - weights[server]; round < largest; round++ {
-			take(round)
-		}
-	})
+	paces := make([]pace, len(servers))
+	for i, weight := range weights {
+		paces[i] = pace{round: largest - weight, whole: 1, per: 1}
+	}
+	slots := inRounds(paces, largest)
 	for i, server := range slots {
 		slots[i] = servers[server].Slot
 	}
@@ -20,12 +20,12 @@ func buildWRR(servers []Server, _ Options) []uint16 {
 }
 
 // sequenceWeights returns every server's turns in one pass over the sequence, and the largest number of turns.
-func sequenceWeights(servers []Server) (weights []int, largest int) {
+func sequenceWeights(servers []Server) (weights []uint64, largest uint64) {
 	divisor, sum := uint64(0), uint64(0)
 	for _, s := range servers {
 		divisor, sum = gcd(divisor, uint64(s.Weight)), sum+uint64(s.Weight)
 	}
-	weights = make([]int, len(servers))
+	weights = make([]uint64, len(servers))
 	for i, s := range servers {
 		weights[i] = sequenceWeight(uint64(s.Weight), divisor, sum)
 		largest = max(largest, weights[i])
@@ -33,11 +33,11 @@ func sequenceWeights(servers []Server) (weights []int, largest int) {
 	return weights, largest
 }
 
-func sequenceWeight(weight, divisor, sum uint64) int {
+func sequenceWeight(weight, divisor, sum uint64) uint64 {
 	if sum/divisor <= maxSequence {
-		return int(weight / divisor)
+		return weight / divisor
 	}
-	return int(max(weight*maxSequence/sum, 1))
+	return max(weight*maxSequence/sum, 1)
 }
 
 func gcd(a, b uint64) uint64 {

@@ -1,0 +1,11 @@
+package sched
+
+import "slices"
+
+// SameMemory reports whether the tables share their positions.
+func SameMemory(a, b *Table) bool { return &a.slots[0] == &b.slots[0] }
+
+// SameTable reports whether the tables are equal.
+func SameTable(a, b *Table) bool {
+	return a.bySequence == b.bySequence && slices.Equal(a.slots, b.slots)
+}
