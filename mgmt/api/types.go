@@ -140,11 +140,17 @@ type RealServerLive struct {
 // Health is what the checks say of a real server.
 type Health struct {
 	Up        bool      `json:"up"`
-	Since     time.Time `json:"since,omitempty" doc:"last change of up"`
+	Since     time.Time `json:"since,omitzero" doc:"last change of up"`
 	LastError string    `json:"last_error,omitempty"`
 	LatencyMS float64   `json:"latency_ms" doc:"duration of the last probe"`
 	Passed    uint64    `json:"passed" doc:"probes passed since start"`
 	Failed    uint64    `json:"failed" doc:"probes failed since start"`
+}
+
+// RealServer is one real server of a service, as configured, and what is known of it live.
+type RealServer struct {
+	store.RealServer
+	Live RealServerLive `json:"live"`
 }
 
 // Port is a DPDK port.
@@ -184,6 +190,36 @@ type Lcore struct {
 	FlowFull        uint64  `json:"flow_full"`
 	FlowMemory      string  `json:"flow_memory" doc:"hugetlb | thp | pages"`
 	Idle            string  `json:"idle" doc:"busy | adaptive"`
+}
+
+// PortList is the answer to GET /v1/ports.
+type PortList struct {
+	Ports []Port `json:"ports"`
+}
+
+// LcoreList is the answer to GET /v1/lcores.
+type LcoreList struct {
+	Lcores []Lcore `json:"lcores"`
+}
+
+// NeighbourList is the answer to GET /v1/neighbours.
+type NeighbourList struct {
+	Neighbours []Neighbour `json:"neighbours"`
+}
+
+// RoleSetting is the role, as GET /v1/role answers and PUT /v1/role takes it.
+type RoleSetting struct {
+	Role Role `json:"role" enum:"active,standby"`
+}
+
+// DropCounts is the answer to GET /v1/drops: dropped frames by reason.
+type DropCounts struct {
+	Drops map[string]uint64 `json:"drops"`
+}
+
+// Probe is the answer of /healthz and /readyz when all is well.
+type Probe struct {
+	Status string `json:"status" doc:"alive | ready"`
 }
 
 // Neighbour is what is known of a real server's MAC.

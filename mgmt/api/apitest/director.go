@@ -1,0 +1,208 @@
+// Package apitest has a Director without a data plane, for tests of the API and of its clients.
+package apitest
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"turnout/mgmt/api"
+	"turnout/mgmt/store"
+)
+
+// Director holds a desired state in memory. Its live state is made up, the same at every reading.
+type Director struct {
+	mu         sync.Mutex
+	state      store.State
+	generation uint64
+	role       api.Role
+
+	ChangeError error    // what Change answers, if not nil
+	FlowsError  error    // what Flows answers, if not nil
+	NotReady    []string // why packets are not forwarded; empty: they are
+}
+
+var _ api.Director = (*Director)(nil)
+
+// New is a director at generation 7 with the service "web" of two real servers, one of them down.
+func New() *Director {
+	return &Director{generation: 7, role: api.RoleActive, state: store.State{Services: []store.Service{web()}}}
+}
+
+func web() store.Service {
+	return store.Service{
+		Name: "web", VIP: netip.MustParseAddr("192.168.57.100"), Protocol: store.TCP, Port: 80, Scheduler: "maglev",
+		Maglev:       store.Maglev{TableSize: 65537, Hash: store.HashFiveTuple},
+		HealthChecks: store.HealthChecks{{Type: store.CheckNone}},
+		RealServers: []store.RealServer{
+			{Address: netip.MustParseAddr("192.168.57.121"), Weight: 1},
+			{Address: netip.MustParseAddr("192.168.57.122"), Weight: 3, MAC: "02:00:00:00:01:22"},
+		},
+	}
+}
+
+// State is a copy of the desired state.
+func (d *Director) State() store.State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.state.Clone()
+}
+
+// Change implements api.Director; it validates nothing.
+func (d *Director) Change(_ context.Context, ifMatch uint64, dryRun bool, edit func(*store.State) error) (api.Applied, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ChangeError != nil {
+		return api.Applied{}, d.ChangeError
+	}
+	if ifMatch != 0 && ifMatch != d.generation {
+		return api.Applied{}, api.ErrStale
+	}
+	next := d.state.Clone()
+	if err := edit(&next); err != nil || dryRun {
+		return api.Applied{Generation: d.generation}, err
+	}
+	d.state = next
+	d.generation++
+	return api.Applied{Generation: d.generation, Notes: []string{"the VIP is outside every port's subnet"}}, nil
+}
+
+// Role implements api.Director.
+func (d *Director) Role() api.Role {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.role
+}
+
+// SetRole implements api.Director.
+func (d *Director) SetRole(_ context.Context, r api.Role) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.role = r
+	return nil
+}
+
+// Ready implements api.Director.
+func (d *Director) Ready() (bool, []string) { return len(d.NotReady) == 0, d.NotReady }
+
+// Status implements api.Director.
+func (d *Director) Status() api.Status {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return api.Status{
+		Version: "1.2.3", Generation: d.generation, LastApplySuccessful: true,
+		Started: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), UptimeSeconds: 93784, Role: d.role,
+		MaglevKeyFingerprint: "0011223344556677", Ready: len(d.NotReady) == 0, NotReady: d.NotReady,
+		Ports:  []api.PortBrief{{Name: "lan", LinkUp: true}},
+		Lcores: []api.LcoreBrief{{Lcore: 1, Busy: 0.123, Flows: 42}},
+		VIPs: []api.VIP{
+			{Address: netip.MustParseAddr("192.168.57.100"), State: "announced"},
+			{Address: netip.MustParseAddr("192.168.57.101"), State: "conflict", ConflictMAC: "02:00:00:00:09:09"},
+		},
+		Books: api.Books{
+			Rx: 1000, Injected: 20, Generated: 5, Tx: 985, TxDropped: 1, Punted: 30, Consumed: 6, Held: 0,
+			Drops: map[string]uint64{"no_service": 2, "loop": 0, "not_for_us": 1}, Balanced: true,
+		},
+	}
+}
+
+// Services implements api.Director.
+func (d *Director) Services() api.ServiceList {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := api.ServiceList{Generation: d.generation}
+	for _, svc := range d.state.Clone().Services {
+		list.Services = append(list.Services, api.Service{Service: svc, Live: live(svc)})
+	}
+	return list
+}
+
+func live(svc store.Service) api.ServiceLive {
+	l := api.ServiceLive{Packets: 1234, Bytes: 5_678_901, Connections: 99, RescheduledFlows: 3}
+	for i, rs := range svc.RealServers {
+		up := i == 0
+		l.RealServers = append(l.RealServers, api.RealServerLive{
+			Address: rs.Address, Weight: rs.Weight, State: state(up), Health: health(up), MAC: rs.MAC,
+			ActiveFlows: 40, InactiveFlows: 2, Packets: 617, Bytes: 2_839_450, Connections: 50,
+		})
+	}
+	return l
+}
+
+func state(up bool) string {
+	if up {
+		return "up"
+	}
+	return "down"
+}
+
+func health(up bool) api.Health {
+	h := api.Health{Up: up, Since: time.Date(2026, 11, 22, 9, 0, 2, 0, time.UTC), LatencyMS: 0.42, Passed: 100, Failed: 1}
+	if !up {
+		h.LastError = "connect to 192.168.57.122:80: connection refused"
+	}
+	return h
+}
+
+// Flows implements api.Director: the service "web" has three flows, newest first.
+func (d *Director) Flows(_ context.Context, q api.FlowQuery) (api.FlowPage, error) {
+	if d.FlowsError != nil {
+		return api.FlowPage{}, d.FlowsError
+	}
+	var page api.FlowPage
+	for i := range uint16(3) {
+		f := flow(i)
+		if !matches(f, q) {
+			continue
+		}
+		if len(page.Flows) == q.Limit {
+			page.Truncated = true
+			break
+		}
+		page.Flows = append(page.Flows, f)
+	}
+	return page, nil
+}
+
+func flow(i uint16) api.Flow {
+	return api.Flow{
+		Lcore: 1, Service: "web", Protocol: store.TCP, State: "established",
+		Client:     netip.AddrPortFrom(netip.MustParseAddr("192.168.57.135"), 40000+i),
+		VIP:        netip.MustParseAddrPort("192.168.57.100:80"),
+		RealServer: netip.AddrFrom4([4]byte{192, 168, 57, 121 + byte(i%2)}),
+		AgeSeconds: float64(i) * 75, ExpiresSecond: 900 - float64(i)*75,
+	}
+}
+
+func matches(f api.Flow, q api.FlowQuery) bool {
+	return (q.Service == "" || f.Service == q.Service) &&
+		(!q.RealServer.IsValid() || f.RealServer == q.RealServer) &&
+		(!q.Client.IsValid() || f.Client.Addr() == q.Client)
+}
+
+// Ports implements api.Director.
+func (d *Director) Ports() []api.Port {
+	return []api.Port{{
+		Name: "lan", Device: "net_tap0,iface=dp0", Driver: "net_tap", MAC: "02:00:00:00:01:20", Address: "192.168.57.120/24",
+		KernelInterface: "dip0", MTU: 1500, LinkUp: true, SpeedMbps: 10000, RxQueues: 1,
+		RxPackets: 1000, RxBytes: 640_000, RxMissed: 4, TxPackets: 985, TxBytes: 630_400, TxDropped: 1,
+	}}
+}
+
+// Lcores implements api.Director.
+func (d *Director) Lcores() []api.Lcore {
+	return []api.Lcore{{
+		Lcore: 1, Polls: 5000, EmptyPolls: 4900, RxPackets: 1000, Busy: 0.123, FlowEntries: 42, FlowCapacity: 1 << 20,
+		FlowInserts: 99, FlowExpirations: 57, FlowMemory: "thp", Idle: "adaptive",
+	}}
+}
+
+// Neighbours implements api.Director.
+func (d *Director) Neighbours() []api.Neighbour {
+	return []api.Neighbour{
+		{Address: netip.MustParseAddr("192.168.57.121"), MAC: "02:00:00:00:01:21", State: "reachable", Source: "kernel"},
+		{Address: netip.MustParseAddr("192.168.57.122"), MAC: "02:00:00:00:01:22", State: "static", Source: "static"},
+		{Address: netip.MustParseAddr("192.168.57.123"), State: "failed", Source: "kernel"},
+	}
+}

@@ -1,0 +1,64 @@
+package api
+
+import (
+	"bytes"
+	"flag"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite openapi.json")
+
+func TestDocumentIsCommitted(t *testing.T) {
+	got, err := document(newAPI(http.NewServeMux(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *update {
+		if err := os.WriteFile("openapi.json", got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("openapi.json is not what the calls say: look at the change, then run `go test ./mgmt/api -update`")
+	}
+}
+
+// Every body of a write must be documented as JSON with a schema, although huma sees only bytes.
+func TestDocumentShowsBodies(t *testing.T) {
+	paths := newAPI(http.NewServeMux(), nil).OpenAPI().Paths
+	for path, want := range map[string]string{
+		"/v1/services":        "DesiredState",
+		"/v1/services/{name}": "DesiredService",
+		"/v1/services/{name}/real-servers/{address}": "DesiredRealServer",
+		"/v1/role": "RoleSetting",
+	} {
+		content := paths[path].Put.RequestBody.Content
+		if len(content) != 1 || content["application/json"] == nil {
+			t.Errorf("PUT %s: content types %v, want application/json alone", path, content)
+			continue
+		}
+		if ref := content["application/json"].Schema.Ref; !strings.HasSuffix(ref, "/"+want) {
+			t.Errorf("PUT %s: schema %q, want %s", path, ref, want)
+		}
+	}
+}
+
+func TestDocumentLoadsNothing(t *testing.T) {
+	doc, err := document(newAPI(http.NewServeMux(), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{"unpkg", "jsdelivr", "$schema", "/schemas/{schema}"} {
+		if bytes.Contains(doc, []byte(word)) {
+			t.Errorf("the document has %q", word)
+		}
+	}
+}
