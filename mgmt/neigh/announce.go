@@ -1,0 +1,187 @@
+package neigh
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"go.uber.org/zap"
+
+	"turnout/lcore/frame"
+)
+
+const (
+	// RFC 5227 section 1.1 sends PROBE_NUM probes one to two seconds apart, and section 2.2 allows less where answers
+	// come fast. On switched Ethernet they come within a millisecond or two; three probes and the silence after the
+	// last one take 600 ms.
+	probeNum      = 3
+	probeInterval = 200 * time.Millisecond
+
+	// After a conflict, and with a random part so that of two directors that started at once one gets it. RFC 5227
+	// section 2.1.1 asks for less than one attempt a second.
+	retryMin    = 5 * time.Second
+	retryJitter = 10 * time.Second
+
+	// verifyAfter leaves the former holder time to fall silent before a takeover is checked.
+	verifyAfter = time.Second
+
+	garpNum      = 3
+	garpInterval = 500 * time.Millisecond
+	// garpRefresh keeps switches from forgetting the port: in DR no frame with a VIP as its source ever leaves it.
+	garpRefresh       = 60 * time.Second
+	garpRefreshJitter = 6 * time.Second
+
+	// Many VIPs are spread: at most sendAtOnce frames every sendPause.
+	sendAtOnce = 32
+	sendPause  = 10 * time.Millisecond
+)
+
+// Run sends probes and announcements as they fall due, until ctx ends.
+func (g *Guard) Run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-g.kick:
+		}
+		wait, changed := g.step(time.Now())
+		timer.Reset(wait)
+		if changed && g.cfg.OnChange != nil {
+			g.cfg.OnChange()
+		}
+	}
+}
+
+// step sends what is due. It tells how long nothing more will be, and whether VIPs changed since the last step.
+func (g *Guard) step(now time.Time) (wait time.Duration, changed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	next := now.Add(garpRefresh)
+	left := sendAtOnce
+	for _, v := range g.vips {
+		left -= g.advance(v, now, left)
+		for _, due := range []time.Time{v.nextProbe, v.nextGARP} {
+			if !due.IsZero() && due.Before(next) {
+				next = due
+			}
+		}
+	}
+	changed, g.changed = g.changed, false
+	return max(next.Sub(now), sendPause), changed
+}
+
+// advance does what is due for v, if it needs no more than left frames, and tells how many it sent.
+func (g *Guard) advance(v *vip, now time.Time, left int) (sent int) {
+	if due(v.nextProbe, now) && left > 0 {
+		sent += g.advanceProbe(v, now)
+	}
+	if due(v.nextGARP, now) && left > sent {
+		sent += g.advanceGARP(v, now)
+	}
+	return sent
+}
+
+func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
+
+// advanceProbe sends the next probe of the round, or ends a round that nobody answered. A probe that could not be sent
+// is due again at the next step.
+func (g *Guard) advanceProbe(v *vip, now time.Time) (sent int) {
+	if v.probes == probeNum {
+		g.unclaimed(v, now)
+		return 0
+	}
+	if !g.cfg.Send(probe(g.cfg.PortMAC, v.Address)) {
+		return 0
+	}
+	v.probes++
+	v.nextProbe = now.Add(probeInterval)
+	return 1
+}
+
+// advanceGARP sends the next announcement.
+func (g *Guard) advanceGARP(v *vip, now time.Time) (sent int) {
+	if !g.cfg.Send(gratuitous(g.cfg.PortMAC, v.Address)) {
+		return 0
+	}
+	v.garps--
+	v.nextGARP = now.Add(garpInterval)
+	if v.garps <= 0 {
+		v.nextGARP = now.Add(garpRefresh - rand.N(garpRefreshJitter))
+	}
+	return 1
+}
+
+// begin starts a VIP the careful way: probes first.
+func (g *Guard) begin(v *vip) {
+	if g.silent(v) {
+		return
+	}
+	v.State, v.nextProbe = Probing, time.Now()
+}
+
+// takeOver starts a VIP at once, and probes later.
+func (g *Guard) takeOver(v *vip) {
+	if g.silent(v) {
+		return
+	}
+	now := time.Now()
+	g.announce(v, now)
+	v.nextProbe = now.Add(verifyAfter)
+}
+
+// silent sets the state of a VIP for which nothing is to be sent, and answers false for the others.
+func (g *Guard) silent(v *vip) bool {
+	switch {
+	case !g.active:
+		v.State = Standby
+	case !g.linkUp:
+		v.State = LinkDown
+	case v.routed:
+		v.State = Announced
+	default:
+		return false
+	}
+	return true
+}
+
+func (g *Guard) announce(v *vip, now time.Time) {
+	v.State, v.garps, v.nextGARP = Announced, garpNum, now
+	g.cfg.Log.Info("VIP announced", zap.Stringer("vip", v.Address))
+}
+
+// claimed notes that another machine holds v, or wants it at the same time. The round of probes that is under way has
+// its answer; the next one finds out whether the other is still there.
+func (g *Guard) claimed(v *vip, by frame.MAC) {
+	if v.State < Probing || v.routed {
+		return
+	}
+	if v.State == Probing {
+		v.State = Conflict
+	}
+	if v.ConflictMAC == (frame.MAC{}) {
+		g.cfg.Log.Warn("another machine claims the VIP: make it let go of it; on a real server set arp_ignore=1 and arp_announce=2",
+			zap.Stringer("vip", v.Address), zap.Stringer("mac", by), zap.Stringer("state", v.State))
+	}
+	v.ConflictMAC = by
+	if v.probes > 0 || v.nextProbe.IsZero() {
+		v.probes = 0
+		v.nextProbe = time.Now().Add(retryMin + rand.N(retryJitter))
+	}
+	g.noteChange()
+}
+
+// unclaimed ends a round of probes that nobody answered: v is ours.
+func (g *Guard) unclaimed(v *vip, now time.Time) {
+	if v.ConflictMAC != (frame.MAC{}) {
+		g.cfg.Log.Info("no other machine claims the VIP any more", zap.Stringer("vip", v.Address), zap.Stringer("mac", v.ConflictMAC))
+		v.ConflictMAC = frame.MAC{}
+	}
+	v.probes, v.nextProbe = 0, time.Time{}
+	if v.State != Announced {
+		g.announce(v, now)
+	}
+	g.changed = true
+}

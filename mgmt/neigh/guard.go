@@ -1,0 +1,185 @@
+// Package neigh speaks with the neighbours on the segment: Guard answers ARP for the VIPs, announces them and notices
+// who else claims them; Neighbours follows the MAC of each real server in the kernel's neighbour table.
+package neigh
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"turnout/lcore/frame"
+)
+
+// State is what the director says about a VIP on the segment.
+type State uint8
+
+// The states. Only an announced VIP is answered for.
+const (
+	Standby   State = iota // silent, because the role is standby
+	LinkDown               // silent, until the link comes up
+	Probing                // asking whether another machine holds it
+	Conflict               // another machine holds it; asked again every 5 to 15 s
+	Announced              // ours
+)
+
+var stateNames = [...]string{Standby: "standby", LinkDown: "link_down", Probing: "probing", Conflict: "conflict", Announced: "announced"}
+
+// String is the state's name in the API.
+func (s State) String() string { return stateNames[s] }
+
+// VIP is what is known of a VIP on the segment.
+type VIP struct {
+	Address netip.Addr
+	State   State
+	// ConflictMAC is who else holds it, or zero. Beside Announced it is an alarm: after a takeover the other machine
+	// did not fall silent, or one came later.
+	ConflictMAC frame.MAC
+}
+
+// Config says for whom a Guard speaks. OnChange may be nil, all else must be set.
+type Config struct {
+	PortMAC frame.MAC
+	DIP     netip.Prefix            // VIPs outside its subnet are routed to the DIP: answered, but not announced
+	Active  bool                    // the role at the start
+	Send    func(frame []byte) bool // puts a copy of a frame on the segment; false when it could not
+	// OnChange is called by Run's goroutine after the state of VIPs changed.
+	OnChange func()
+	Log      *zap.Logger
+}
+
+// Guard speaks for the VIPs on the segment. Its methods are safe for concurrent use.
+type Guard struct {
+	cfg  Config
+	kick chan struct{} // wakes Run: something is due earlier than it knew
+
+	mu      sync.Mutex
+	active  bool
+	linkUp  bool
+	vips    map[netip.Addr]*vip
+	changed bool // OnChange is to be called
+}
+
+// vip is a VIP with what is to be sent for it. A zero time stands for never.
+type vip struct {
+	VIP
+	routed    bool
+	probes    int // sent in this round
+	nextProbe time.Time
+	garps     int // still to be sent in quick succession
+	nextGARP  time.Time
+}
+
+// New makes a Guard without VIPs, whose link is down until LinkUp says otherwise.
+func New(cfg Config) *Guard {
+	return &Guard{cfg: cfg, kick: make(chan struct{}, 1), active: cfg.Active, vips: map[netip.Addr]*vip{}}
+}
+
+// SetVIPs replaces the set of VIPs. New ones are probed before they are announced; the others go on as they were.
+func (g *Guard) SetVIPs(vips []netip.Addr) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	maps.DeleteFunc(g.vips, func(addr netip.Addr, _ *vip) bool { return !slices.Contains(vips, addr) })
+	for _, addr := range vips {
+		if g.vips[addr] == nil {
+			v := &vip{VIP: VIP{Address: addr}, routed: !g.cfg.DIP.Contains(addr)}
+			g.vips[addr] = v
+			g.begin(v)
+		}
+	}
+	g.noteChange()
+}
+
+// LinkUp tells the state of the port's link. When it comes up, VIPs are probed and announced anew: another machine may
+// have taken them meanwhile.
+func (g *Guard) LinkUp(up bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if up == g.linkUp {
+		return
+	}
+	g.linkUp = up
+	g.restart(g.begin)
+}
+
+// SetActive changes the role. Who becomes active takes over: it announces every VIP at once, because the former holder
+// was told to be silent, and probes afterwards to raise the alarm if it is not.
+func (g *Guard) SetActive(active bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if active == g.active {
+		return
+	}
+	g.active = active
+	g.restart(g.takeOver)
+}
+
+// restart forgets what was going on for every VIP and starts again.
+func (g *Guard) restart(start func(*vip)) {
+	for _, v := range g.vips {
+		*v = vip{VIP: VIP{Address: v.Address}, routed: v.routed}
+		start(v)
+	}
+	g.noteChange()
+}
+
+// VIPs lists the VIPs by address.
+func (g *Guard) VIPs() []VIP {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := make([]VIP, 0, len(g.vips))
+	for _, v := range g.vips {
+		list = append(list, v.VIP)
+	}
+	slices.SortFunc(list, func(a, b VIP) int { return a.Address.Compare(b.Address) })
+	return list
+}
+
+// HandleARP looks at an ARP frame from the segment: a request for an announced VIP is answered, a claim of another
+// machine is noticed. It answers true for every frame that names a VIP, as sender or target: the kernel must neither
+// see it nor learn a neighbour from it. It keeps nothing of the frame.
+func (g *Guard) HandleARP(b []byte) (consumed bool) {
+	a, ok := parseARP(b)
+	if !ok {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	sender, target := g.vips[a.spa], g.vips[a.tpa]
+	if sender == nil && target == nil {
+		return false
+	}
+	if a.sha == g.cfg.PortMAC || a.sha.Group() || a.sha == (frame.MAC{}) {
+		return true // an echo of our own, or from nobody who could be answered
+	}
+	if sender != nil {
+		g.claimed(sender, a.sha)
+	}
+	if target != nil && a.op == opRequest && a.spa != a.tpa {
+		g.asked(target, a)
+	}
+	return true
+}
+
+// asked answers a request for v, or notices that another machine probes for it at the same time (RFC 5227 section
+// 2.1.1): then both step back.
+func (g *Guard) asked(v *vip, a arp) {
+	switch {
+	case v.State == Announced:
+		g.cfg.Send(a.reply(g.cfg.PortMAC))
+	case a.spa.IsUnspecified() && (v.State == Probing || v.probes > 0):
+		g.claimed(v, a.sha)
+	}
+}
+
+// noteChange lets Run look at the VIPs again.
+func (g *Guard) noteChange() {
+	g.changed = true
+	select {
+	case g.kick <- struct{}{}:
+	default:
+	}
+}
