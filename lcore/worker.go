@@ -96,19 +96,23 @@ func (w *Worker) Close() error {
 
 // Run polls until Stop. The packet's way through a turn is told in doc.go.
 func (w *Worker) Run() {
-	b := w.burst
 	for !w.stop.Load() {
-		last := b.TSC
-		w.queue.Turn(b)
-		s := w.snapshot.Load()
-		w.now = w.clock.tick(b.TSC)
-		if b.Count > 0 {
-			w.forward(s)
-		}
-		w.tidy(s)
-		w.count(s, last)
+		w.turn()
 	}
 	w.finish()
+}
+
+// turn commits the burst before, receives one and decides it.
+func (w *Worker) turn() {
+	b, last := w.burst, w.burst.TSC
+	w.queue.Turn(b)
+	s := w.snapshot.Load()
+	w.now = w.clock.tick(b.TSC)
+	if b.Count > 0 {
+		w.forward(s)
+	}
+	w.tidy(s)
+	w.count(s, last)
 }
 
 // finish sends off the last burst and receives no other, so that the books balance.

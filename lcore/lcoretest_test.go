@@ -1,0 +1,161 @@
+package lcore_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/gopacket/gopacket"
+	"github.com/gopacket/gopacket/layers"
+
+	"turnout/flowtable"
+	"turnout/lcore"
+	"turnout/lcore/frame"
+	"turnout/lcore/port/memory"
+	"turnout/sched"
+)
+
+// The cast of the tests, as in the lab.
+var (
+	portMAC   = frame.MAC{2, 0, 0, 0, 1, 0x20}
+	clientMAC = frame.MAC{2, 0, 0, 0, 1, 0x35}
+	peerMAC   = frame.MAC{2, 0, 0, 0, 1, 0x19}
+	vip       = addr("192.168.57.100")
+	dip       = addr("192.168.57.120")
+	client    = addr("192.168.57.135")
+)
+
+const tscHz = 1_000_000_000
+
+func addr(s string) uint32 {
+	b := netip.MustParseAddr(s).As4()
+	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+}
+
+func realMAC(i int) frame.MAC { return frame.MAC{2, 0, 0, 0, 1, 0x21 + byte(i)} }
+
+// timeouts in ticks: 15 min, 1 min, 2 min, 5 min as IPVS.
+var timeouts = lcore.Timeouts{
+	flowtable.SynReceived: 60 * 16, flowtable.Established: 900 * 16, flowtable.FinWait: 120 * 16,
+	flowtable.TimeWait: 120 * 16, flowtable.Close: 10 * 16, flowtable.UDP: 300 * 16,
+}
+
+// service makes a service of real servers in the states given, with counters from first on.
+func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, first uint32, states ...lcore.RealState) lcore.ServiceSpec {
+	t.Helper()
+	scheduler, err := sched.Lookup("maglev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := lcore.ServiceSpec{ID: id, VIP: vip, Protocol: protocol, Port: port, Timeouts: timeouts}
+	var servers []sched.Server
+	for i, state := range states {
+		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(i), Counter: first + uint32(i), State: state})
+		servers = append(servers, sched.Server{ID: "rs" + string(rune('a'+i)), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp})
+	}
+	plan, err := scheduler.Plan(servers, sched.Options{TableSize: 251})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Table = plan.Table(servers)
+	return spec
+}
+
+func spec(services ...lcore.ServiceSpec) *lcore.Spec {
+	return &lcore.Spec{Epoch: 1, PortMAC: portMAC, PeerMACs: []frame.MAC{peerMAC}, DIP: dip, MaglevKey: [2]uint64{1, 2}, Services: services}
+}
+
+// bench is a worker over a memory queue.
+type bench struct {
+	*lcore.Worker
+	queue *memory.Queue
+	punts *lcore.Ring
+}
+
+func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
+	t.Helper()
+	queue, err := memory.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	punts, err := lcore.NewRing(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	burst, err := lcore.NewBurst()
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue.Now, queue.Step = tscHz, 1000
+	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Publish(lcore.Compile(s))
+	t.Cleanup(func() {
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, closed := range []error{queue.Close(), punts.Close(), burst.Free()} {
+			if closed != nil {
+				t.Error(closed)
+			}
+		}
+	})
+	return &bench{w, queue, punts}
+}
+
+// run sends frames through the worker and returns what became of each.
+func (b *bench) run(frames ...[]byte) []memory.Decision {
+	b.queue.In, b.queue.Decided = frames, nil
+	bursts := (len(frames) + lcore.BurstSize - 1) / lcore.BurstSize
+	for range bursts + 1 {
+		b.Step()
+	}
+	return b.queue.Decided
+}
+
+// tcp builds a frame of a TCP segment from the client to a VIP.
+func tcp(t testing.TB, srcPort, dstPort uint16, flags string) []byte {
+	l := &layers.TCP{SrcPort: layers.TCPPort(srcPort), DstPort: layers.TCPPort(dstPort), Window: 1024}
+	for _, f := range flags {
+		switch f {
+		case 'S':
+			l.SYN = true
+		case 'A':
+			l.ACK = true
+		case 'F':
+			l.FIN = true
+		case 'R':
+			l.RST = true
+		}
+	}
+	return build(t, "192.168.57.135", "192.168.57.100", l, []byte("GET / HTTP/1.0\r\n\r\n"))
+}
+
+// udp builds a frame of a UDP datagram from the client to a VIP.
+func udp(t testing.TB, srcPort, dstPort uint16) []byte {
+	return build(t, "192.168.57.135", "192.168.57.100", &layers.UDP{SrcPort: layers.UDPPort(srcPort), DstPort: layers.UDPPort(dstPort)}, []byte("query"))
+}
+
+// build makes a frame from the client's MAC to the port's.
+func build(t testing.TB, src, dst string, transport gopacket.SerializableLayer, payload []byte) []byte {
+	t.Helper()
+	eth := &layers.Ethernet{SrcMAC: clientMAC[:], DstMAC: portMAC[:], EthernetType: layers.EthernetTypeIPv4}
+	ip := &layers.IPv4{Version: 4, TTL: 64, SrcIP: netip.MustParseAddr(src).AsSlice(), DstIP: netip.MustParseAddr(dst).AsSlice()}
+	switch l := transport.(type) {
+	case *layers.TCP:
+		ip.Protocol = layers.IPProtocolTCP
+		l.SetNetworkLayerForChecksum(ip)
+	case *layers.UDP:
+		ip.Protocol = layers.IPProtocolUDP
+		l.SetNetworkLayerForChecksum(ip)
+	case *layers.ICMPv4:
+		ip.Protocol = layers.IPProtocolICMPv4
+	}
+	buf := gopacket.NewSerializeBuffer()
+	options := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if err := gopacket.SerializeLayers(buf, options, eth, ip, transport, gopacket.Payload(payload)); err != nil {
+		t.Fatal(err)
+	}
+	return buf.Bytes()
+}
