@@ -13,7 +13,7 @@ import (
 const (
 	DefaultTableSize = 65537    // as in the paper; good for 600 servers
 	MinTableSize     = 251      // IPVS's smallest
-	MaxTableSize     = 16777213 // the largest prime under 2^24: 32 MB per table, about a second to fill
+	MaxTableSize     = 16777213 // the largest prime under 2^24: 32 MB per table, two to three seconds to fill
 )
 
 // maxWalk bounds the search of a position for its next choice: with a tenth of the positions usable, one walk in
