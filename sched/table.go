@@ -24,7 +24,16 @@ func (t *Table) Pick(hash uint64, cursor *uint32) uint16 {
 	return None
 }
 
-// Index returns the position of a packet's hash in a hash table. In a sequence table it means nothing.
+// PickByHash returns the slot at the hash's position, also in a sequence table, with the same shares: for a flow that
+// is not remembered, whose packets must all find the same real server. No cursor moves.
+func (t *Table) PickByHash(hash uint64) uint16 {
+	if at := t.Index(hash); uint(at) < uint(len(t.slots)) {
+		return t.slots[at]
+	}
+	return None
+}
+
+// Index returns the position of a packet's hash. In a sequence table only PickByHash goes by it.
 func (t *Table) Index(hash uint64) int {
 	high, _ := bits.Mul64(hash, uint64(len(t.slots)))
 	return int(high)
@@ -44,13 +53,4 @@ func (t *Table) advance(cursor *uint32) int {
 	}
 	*cursor = at + 1
 	return int(at)
-}
-
-// PickByHash returns the slot at the hash's position, whatever the order of the table: for a flow that is not
-// remembered, whose packets must all find the same real server. The cursor of a sequence does not move.
-func (t *Table) PickByHash(hash uint64) uint16 {
-	if at := t.Index(hash); uint(at) < uint(len(t.slots)) {
-		return t.slots[at]
-	}
-	return None
 }

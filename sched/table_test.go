@@ -39,6 +39,24 @@ func TestPickReadsThePositionOfTheHash(t *testing.T) {
 	}
 }
 
+func TestPickByHashReadsAnyTable(t *testing.T) {
+	list := servers(4, 3, 2)
+	wrr, maglev := table(t, sched.WRR, list, 0), table(t, sched.Maglev, list, 251)
+	for at, want := range sequence(wrr) {
+		if got := wrr.PickByHash(hashAt(at, wrr.Len())); got != want {
+			t.Errorf("wrr: the hash of position %d gets slot %d, want %d", at, got, want)
+		}
+	}
+	for at, want := range owners(maglev) {
+		if got := maglev.PickByHash(hashAt(at, 251)); got != want {
+			t.Fatalf("maglev: the hash of position %d gets slot %d, want %d", at, got, want)
+		}
+	}
+	if got := new(sched.Table).PickByHash(1 << 63); got != sched.None {
+		t.Errorf("the zero table gives slot %d", got)
+	}
+}
+
 func TestBySequence(t *testing.T) {
 	for s, want := range map[*sched.Scheduler]bool{sched.Maglev: false, sched.RR: true, sched.WRR: true} {
 		if got := table(t, s, equal(2), 0).BySequence(); got != want {
@@ -71,7 +89,7 @@ func TestInlining(t *testing.T) {
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	for _, function := range []string{"(*Table).Pick", "(*Table).Index"} {
+	for _, function := range []string{"(*Table).Pick", "(*Table).PickByHash", "(*Table).Index"} {
 		if !strings.Contains(string(out), "can inline "+function+"\n") {
 			t.Errorf("%s is not inlined any more: make it cheaper, see go build -gcflags=-m=2", function)
 		}
