@@ -15,16 +15,22 @@ const (
 
 var benchSizes = []int{10_000, 1_000_000, 10_000_000}
 
-// BenchmarkBurst times one packet of a burst of 64: key made, hashed, looked up.
-func BenchmarkBurst(b *testing.B) {
+// life is the mean life of a flow in these tables, in ticks.
+const life = 10 * minute
+
+// Benchmark times one packet, its key and hash included, in bursts of 64 over
+// a table that holds as many flows as it promises; "sweep" times one bucket and
+// "expire" one flow that the sweeper takes out.
+func Benchmark(b *testing.B) {
 	for _, entries := range benchSizes {
 		b.Run(fmt.Sprintf("flows=%d", entries), func(b *testing.B) {
 			t := filled(b, entries)
-			b.Run("hit", func(b *testing.B) { lookupBursts(b, t, 0, uint32(entries)) })
-			b.Run("miss", func(b *testing.B) { lookupBursts(b, t, 1<<31, uint32(entries)) })
-			b.Run("hit-no-secondary-prefetch", func(b *testing.B) { lookupBurstsOneStage(b, t, uint32(entries)) })
-			b.Run("hit-one-by-one", func(b *testing.B) { lookupOneByOne(b, t, uint32(entries)) })
-			b.Run("insert", func(b *testing.B) { insertBursts(b, t) })
+			b.Run("hit", func(b *testing.B) { lookups(b, t, 0, b.N) })
+			b.Run("miss", func(b *testing.B) { lookups(b, t, 1<<31, 0) })
+			b.Run("hit/one-by-one", func(b *testing.B) { lookupsOneByOne(b, t) })
+			b.Run("sweep", func(b *testing.B) { sweeps(b, t) })
+			b.Run("new", func(b *testing.B) { newFlows(b, t) })
+			b.Run("expire", func(b *testing.B) { expiries(b, t) })
 		})
 	}
 }
@@ -32,14 +38,6 @@ func BenchmarkBurst(b *testing.B) {
 // nthKey spreads flows over clients and ports as a client population does.
 func nthKey(n uint32) flowtable.Key {
 	return flowtable.Key{Client: 0x0a000000 + n>>4, ClientPort: uint16(32768 + n&15), VIPPort: 80, Service: 1}
-}
-
-func filled(tb testing.TB, entries int) *flowtable.Table {
-	t := newTable(tb, entries)
-	for n := range uint32(entries) {
-		insertNth(t, n, 0, 10*minute)
-	}
-	return t
 }
 
 func newTable(tb testing.TB, entries int) *flowtable.Table {
@@ -56,94 +54,106 @@ func newTable(tb testing.TB, entries int) *flowtable.Table {
 	return t
 }
 
-func insertNth(t *flowtable.Table, n, now, life uint32) *flowtable.Flow {
-	k := nthKey(n)
-	f := t.Insert(t.Hash(&k), &k, now)
-	if f != nil {
-		f.Expiry, f.State = now+life, flowtable.Established
-	}
-	return f
+// filled returns a table with its promised number of flows, whose lives end
+// one after the other over twice the mean life.
+func filled(tb testing.TB, entries int) *flowtable.Table {
+	t := newTable(tb, entries)
+	fill(t)
+	return t
 }
 
-func lookupBursts(b *testing.B, t *flowtable.Table, first, flows uint32) {
+func fill(t *flowtable.Table) {
+	for n := range uint32(t.Capacity()) {
+		k := nthKey(n)
+		admit(t, t.Hash(&k), &k, 0, 1+n%(2*life))
+	}
+}
+
+func admit(t *flowtable.Table, h uint64, k *flowtable.Key, now, life uint32) {
+	if f := t.Insert(h, k, now); f != nil {
+		f.Expiry, f.State = now+life, flowtable.Established
+	}
+}
+
+// lookups looks up random flows among as many as the table holds, from first on.
+func lookups(b *testing.B, t *flowtable.Table, first uint32, want int) {
 	var keys [burst]flowtable.Key
 	var hashes [burst]uint64
-	random := rand.NewPCG(1, 2)
-	found := 0
+	random, flows, found := rand.NewPCG(1, 2), uint64(t.Capacity()), 0
 	b.ReportAllocs()
 	for done := 0; done < b.N; done += burst {
 		for i := range keys {
-			keys[i] = nthKey(first + uint32(uint64(uint32(random.Uint64()))*uint64(flows)>>32))
+			keys[i] = nthKey(first + uint32(random.Uint64()>>32*flows>>32))
 			hashes[i] = t.Hash(&keys[i])
 		}
 		t.Prefetch(hashes[:])
 		t.PrefetchSecondary(hashes[:])
 		for i := range keys {
-			if t.Lookup(hashes[i], &keys[i], 1) != nil {
+			if t.Lookup(hashes[i], &keys[i], 0) != nil {
 				found++
 			}
 		}
 	}
-	if want := first == 0; (found > 0) != want {
-		b.Errorf("found %d flows", found)
+	if found < want || want == 0 && found != 0 {
+		b.Errorf("found %d flows, want %d", found, want)
 	}
 }
 
-func lookupBurstsOneStage(b *testing.B, t *flowtable.Table, flows uint32) {
-	var keys [burst]flowtable.Key
-	var hashes [burst]uint64
-	random := rand.NewPCG(1, 2)
-	for done := 0; done < b.N; done += burst {
-		for i := range keys {
-			keys[i] = nthKey(uint32(uint64(uint32(random.Uint64())) * uint64(flows) >> 32))
-			hashes[i] = t.Hash(&keys[i])
-		}
-		t.Prefetch(hashes[:])
-		for i := range keys {
-			if t.Lookup(hashes[i], &keys[i], 1) == nil {
-				b.Fatal("missing")
-			}
-		}
-	}
-}
-
-func lookupOneByOne(b *testing.B, t *flowtable.Table, flows uint32) {
-	random := rand.NewPCG(1, 2)
+func lookupsOneByOne(b *testing.B, t *flowtable.Table) {
+	random, flows := rand.NewPCG(1, 2), uint64(t.Capacity())
 	for range b.N {
-		k := nthKey(uint32(uint64(uint32(random.Uint64())) * uint64(flows) >> 32))
-		if t.Lookup(t.Hash(&k), &k, 1) == nil {
+		k := nthKey(uint32(random.Uint64() >> 32 * flows >> 32))
+		if t.Lookup(t.Hash(&k), &k, 0) == nil {
 			b.Fatal("missing")
 		}
 	}
 }
 
-// insertBursts adds flows nobody has seen to a full table, and takes them out
-// again outside the clock.
-func insertBursts(b *testing.B, t *flowtable.Table) {
+// newFlows sends nothing but new flows, at the rate at which the live ones
+// stay as many as the table promises, with the sweeper at work.
+func newFlows(b *testing.B, t *flowtable.Table) {
 	var keys [burst]flowtable.Key
 	var hashes [burst]uint64
-	n := uint32(1 << 31)
+	now, came := uint32(0), uint64(0)
+	before := t.Stats
 	b.ReportAllocs()
 	for done := 0; done < b.N; done += burst {
 		for i := range keys {
-			n += 7919
-			keys[i] = nthKey(n)
+			keys[i] = nthKey(1<<31 + uint32(came))
 			hashes[i] = t.Hash(&keys[i])
+			came++
 		}
 		t.Prefetch(hashes[:])
 		t.PrefetchSecondary(hashes[:])
 		for i := range keys {
-			if f := t.Lookup(hashes[i], &keys[i], 1); f == nil {
-				if f = t.Insert(hashes[i], &keys[i], 1); f != nil {
-					f.Expiry, f.State = minute, flowtable.SynReceived
-				}
+			if t.Lookup(hashes[i], &keys[i], now) == nil {
+				admit(t, hashes[i], &keys[i], now, life)
 			}
 		}
-		for i := range keys {
-			if f := t.Lookup(hashes[i], &keys[i], 1); f != nil {
-				t.Remove(f)
-			}
-		}
+		now = uint32(came * life / uint64(t.Capacity()))
+		t.Sweep(now, t.SweepBudget(now))
 		t.ClearLeft()
+	}
+	if inserts := t.Stats.Inserts - before.Inserts; inserts != came {
+		b.Errorf("%d of %d flows got an entry", inserts, came)
+	}
+}
+
+// sweeps visits buckets of which no flow has expired.
+func sweeps(b *testing.B, t *flowtable.Table) {
+	for done := 0; done < b.N; done += burst {
+		t.Sweep(0, burst)
+	}
+}
+
+func expiries(b *testing.B, t *flowtable.Table) {
+	for done := 0; done < b.N; done += len(t.Left()) {
+		t.ClearLeft()
+		if t.Stats.Entries == 0 {
+			b.StopTimer()
+			fill(t)
+			b.StartTimer()
+		}
+		t.Sweep(2*life, burst)
 	}
 }

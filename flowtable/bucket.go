@@ -39,9 +39,19 @@ func (s slotSet) withoutFirst() slotSet { return s & (s - 1) }
 // and now and then a slot above one that has it. With tag 0 the first one in
 // the set is an empty slot.
 func (b *bucket) tagged(tag uint8) slotSet {
-	tags := uint32(b.tags[0]) | uint32(b.tags[1])<<8 | uint32(b.tags[2])<<16
-	diff := tags ^ uint32(tag)*tagLow
+	diff := b.control() ^ uint32(tag)*tagLow
 	return slotSet((diff - tagLow) &^ diff & tagHigh)
+}
+
+// taken returns the slots that hold a flow, exactly.
+func (b *bucket) taken() slotSet {
+	tags := b.control()
+	return slotSet((tags&^tagHigh + (tagHigh - tagLow) | tags) & tagHigh)
+}
+
+// control returns the tags and the overflow count in one load, the tags lowest.
+func (b *bucket) control() uint32 {
+	return uint32(b.tags[0]) | uint32(b.tags[1])<<8 | uint32(b.tags[2])<<16 | uint32(b.overflow)<<24
 }
 
 // flow returns the flow of slot i, which must be below slots.
@@ -62,7 +72,8 @@ func (b *bucket) slotOf(f *Flow) uintptr {
 // find returns the flow with this key, or nil.
 func (b *bucket) find(tag uint8, k *Key) *Flow {
 	for set := b.tagged(tag); set != 0; set = set.withoutFirst() {
-		if f := b.flow(set.first()); f.Key() == *k && *b.tag(set.first()) == tag {
+		i := set.first()
+		if f := b.flow(i); f.is(k) && *b.tag(i) == tag {
 			return f
 		}
 	}

@@ -60,7 +60,7 @@ func (t *Table) Close() error {
 	return nil
 }
 
-// Backing tells what the memory is made of: "hugetlb" (reserved huge pages),
+// Backing tells what the memory is made of: "hugetlb" (reserved huge
 // "thp" (transparent huge pages) or "pages" (4 KiB pages: look-ups in a table
 // beyond the caches take about twice as long).
 func (t *Table) Backing() string { return t.backing }

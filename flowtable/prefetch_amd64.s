@@ -1,5 +1,8 @@
 #include "textflag.h"
 
+// Into the second-level cache (T1): it can have more misses under way than the
+// first, which would hold the burst up.
+
 // func prefetchPrimary(base unsafe.Pointer, buckets uint64, hashes []uint64)
 TEXT ·prefetchPrimary(SB), NOSPLIT, $0-40
 	MOVQ base+0(FP), DI
@@ -15,7 +18,7 @@ next:
 	IMULQ R8, AX
 	SHRQ $32, AX            // Table.primary
 	SHLQ $6, AX
-	PREFETCHT0 (DI)(AX*1)
+	PREFETCHT1 (DI)(AX*1)
 	ADDQ $8, SI
 	DECQ CX
 	JNZ  next
@@ -50,7 +53,7 @@ next:
 	SHLQ $6, BX
 	CMPB 63(DI)(AX*1), $0   // bucket.overflow
 	CMOVQEQ AX, BX
-	PREFETCHT0 (DI)(BX*1)
+	PREFETCHT1 (DI)(BX*1)
 	ADDQ $8, SI
 	DECQ CX
 	JNZ  next

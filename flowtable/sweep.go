@@ -18,11 +18,19 @@ func (t *Table) Sweep(now uint32, maxBuckets int) {
 }
 
 func (t *Table) sweepBucket(b *bucket, now uint32) {
-	for i := range uintptr(slots) {
-		if *b.tag(i) != 0 && b.flow(i).Expired(now) {
-			t.expire(b, i)
-		}
+	for set := b.expired(now); set != 0; set = set.withoutFirst() {
+		t.expire(b, set.first())
 	}
+}
+
+// expired returns the slots whose flow is expired. Without branches: which slots
+// are taken cannot be predicted.
+func (b *bucket) expired(now uint32) slotSet {
+	alive := uint32(0)
+	for i := range b.flows {
+		alive |= (now - b.flows[i].Expiry) >> 31 << (8*i + 7)
+	}
+	return b.taken() &^ slotSet(alive)
 }
 
 // SweepBudget returns how many buckets Sweep should visit at tick now for a

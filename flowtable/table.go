@@ -39,12 +39,8 @@ type Table struct {
 // low byte is the tag.
 func (t *Table) Hash(k *Key) uint64 {
 	tuple := uint64(k.Client)<<32 | uint64(k.ClientPort)<<16 | uint64(k.VIPPort)
-	h := fold(tuple^t.seed[0], uint64(k.Service)^t.seed[1])
-	return fold(h^t.seed[1], t.seed[0])
-}
-
-func fold(a, b uint64) uint64 {
-	high, low := bits.Mul64(a, b)
+	high, low := bits.Mul64(tuple^t.seed[0], uint64(k.Service)^t.seed[1])
+	high, low = bits.Mul64(high^low^t.seed[1], t.seed[0])
 	return high ^ low
 }
 
@@ -54,16 +50,11 @@ func (t *Table) Lookup(h uint64, k *Key, now uint32) *Flow {
 	p := t.primary(h)
 	b, tag := t.bucket(p), tagOf(h)
 	f := b.find(tag, k)
-	if f == nil {
-		if b.overflow == 0 {
-			return nil
-		}
+	if f == nil && b.overflow != 0 {
 		b = t.bucket(t.secondary(h, p))
-		if f = b.find(tag, k); f == nil {
-			return nil
-		}
+		f = b.find(tag, k)
 	}
-	if f.Expired(now) && t.expire(b, b.slotOf(f)) {
+	if f == nil || f.Expired(now) && t.expire(b, b.slotOf(f)) {
 		return nil
 	}
 	return f
