@@ -4,21 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/yerden/go-dpdk/eal"
-	"github.com/yerden/go-dpdk/internal/ealtest"
 )
 
 const noLcore = 1<<32 - 1 // LCORE_ID_ANY
-
-func TestMain(m *testing.M) { ealtest.Main(m) }
 
 func TestLcores(t *testing.T) {
 	check := func(name string, got, want any) {
@@ -85,8 +78,8 @@ func TestExecKeepsOrderAndContext(t *testing.T) {
 func TestExecAsyncDoesNotWaitForABusyLcore(t *testing.T) {
 	release := make(chan struct{})
 	first := eal.ExecOnLcoreAsync(1, nil, func(*eal.LcoreCtx) { <-release })
-	second := eal.ExecOnLcoreAsync(1, nil, func(*eal.LcoreCtx) {})
-	third := eal.ExecOnMainAsync(nil, func(*eal.LcoreCtx) {})
+	second := eal.ExecOnLcoreAsync(1, nil, nothing)
+	third := eal.ExecOnMainAsync(nil, nothing)
 	if err := <-third; err != nil {
 		t.Error(err)
 	}
@@ -136,63 +129,10 @@ func TestPanicComesBackAsError(t *testing.T) {
 	if err := eal.ExecOnLcore(1, func(*eal.LcoreCtx) { panic("text") }); errors.Unwrap(err) != nil {
 		t.Errorf("a panic that is no error unwraps to %v", errors.Unwrap(err))
 	}
-	if err := eal.ExecOnLcore(1, func(*eal.LcoreCtx) {}); err != nil {
+	if err := eal.ExecOnLcore(1, nothing); err != nil {
 		t.Errorf("after a panic: %v", err)
 	}
 }
 
 //go:noinline
 func explode(cause error) { panic(cause) }
-
-func TestInitErrors(t *testing.T) {
-	if _, err := eal.Init(nil); !errors.Is(err, syscall.EINVAL) {
-		t.Errorf("Init without a program name: %v, want EINVAL", err)
-	}
-	_, err := eal.Init([]string{"again", "--no-huge"})
-	if !errors.Is(err, syscall.EALREADY) || !strings.Contains(err.Error(), syscall.EALREADY.Error()) {
-		t.Errorf("second Init: %v, want EALREADY", err)
-	}
-	if err := eal.ExecOnLcore(1, func(*eal.LcoreCtx) {}); err != nil {
-		t.Errorf("a refused Init stopped lcore 1: %v", err)
-	}
-}
-
-// Go starts threads as goroutines block; none may be pinned as the lcores are.
-func TestGoThreadsKeepTheirCPUs(t *testing.T) {
-	var wg sync.WaitGroup
-	block := func() {
-		for range 8 {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				syscall.Nanosleep(&syscall.Timespec{Nsec: 20e6}, nil)
-			}()
-		}
-	}
-	for _, id := range eal.Lcores() {
-		eal.ExecOnLcore(id, func(*eal.LcoreCtx) { block() })
-	}
-	block()
-	defer wg.Wait()
-	pinned := tasks(t, "0")
-	if len(pinned) != len(eal.Lcores()) {
-		t.Errorf("threads pinned to CPU 0: %q, want only the %d lcores", pinned, len(eal.Lcores()))
-	}
-}
-
-// tasks returns the names of this process's threads whose CPU list is cpus.
-func tasks(t *testing.T, cpus string) (names []string) {
-	t.Helper()
-	files, err := filepath.Glob("/proc/self/task/*/status")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no threads in /proc/self/task: %v", err)
-	}
-	for _, f := range files {
-		status, _ := os.ReadFile(f) // a thread may have ended
-		if s := string(status); strings.Contains(s, "Cpus_allowed_list:\t"+cpus+"\n") {
-			name, _, _ := strings.Cut(s, "\n")
-			names = append(names, name)
-		}
-	}
-	return names
-}
