@@ -2,12 +2,23 @@ package store
 
 import (
 	"net/netip"
-	"time"
+	"slices"
 )
 
 // State is the desired state: everything that services.yaml says.
+// It holds values only; two States that say the same are equal under reflect.DeepEqual.
 type State struct {
 	Services []Service `yaml:"services" json:"services"`
+}
+
+// Clone returns a State that shares no memory with s.
+func (s State) Clone() State {
+	services := slices.Clone(s.Services)
+	for i, svc := range services {
+		services[i].HealthChecks = slices.Clone(svc.HealthChecks)
+		services[i].RealServers = slices.Clone(svc.RealServers)
+	}
+	return State{Services: services}
 }
 
 // Service is one virtual service: a VIP, a protocol and an L4 port, with the real servers behind it.
@@ -55,21 +66,18 @@ type Timeouts struct {
 	UDP         Duration `yaml:"udp" json:"udp"`
 }
 
-// Duration is a time.Duration written as text ("10m") in YAML and JSON.
-type Duration time.Duration
-
-// HealthChecks are the checks that a real server must all pass.
+// HealthChecks are the checks that a real server must all pass. A decoded service has one at least.
 type HealthChecks []HealthCheck
 
-// HealthCheck is one kind of probe and how its results are counted.
+// HealthCheck is one kind of probe and how its results are counted. With type none all else is zero.
 type HealthCheck struct {
 	Type     CheckType `yaml:"type" json:"type"`
-	Port     uint16    `yaml:"port" json:"port"` // the service's own port unless given
-	Interval Duration  `yaml:"interval" json:"interval"`
-	Timeout  Duration  `yaml:"timeout" json:"timeout"`
-	Rise     int       `yaml:"rise" json:"rise"`                     // successes in a row that bring a real server up
-	Fall     int       `yaml:"fall" json:"fall"`                     // failures in a row that take it down
-	Host     string    `yaml:"host,omitempty" json:"host,omitempty"` // http: Host header
+	Port     uint16    `yaml:"port,omitempty" json:"port,omitzero"` // a tcp service's own port unless given
+	Interval Duration  `yaml:"interval,omitempty" json:"interval,omitzero"`
+	Timeout  Duration  `yaml:"timeout,omitempty" json:"timeout,omitzero"`
+	Rise     int       `yaml:"rise,omitempty" json:"rise,omitzero"`  // successes in a row that bring a real server up
+	Fall     int       `yaml:"fall,omitempty" json:"fall,omitzero"`  // failures in a row that take it down
+	Host     string    `yaml:"host,omitempty" json:"host,omitempty"` // http: Host header; the real server's address unless given
 	Path     string    `yaml:"path,omitempty" json:"path,omitempty"` // http: "/" unless given
 }
 

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"turnout/sched"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// notAvailable ends every refusal of a key or value whose feature is not built.
+const notAvailable = "not available in this version"
+
+// words is a closed list of values.
+type words struct {
+	known   []string
+	planned []string // of a later version
+}
+
+var (
+	protocols  = words{known: []string{string(TCP), string(UDP)}, planned: []string{"sctp"}}
+	hashKeys   = words{known: []string{string(HashFiveTuple), string(HashSource)}}
+	checkTypes = words{
+		known:   []string{string(CheckNone), string(CheckTCP), string(CheckHTTP)},
+		planned: []string{"https", "icmp", "udp", "dns", "exec"},
+	}
+	schedulers = words{
+		known:   sched.Names(),
+		planned: []string{"lc", "wlc", "sed", "nq", "sh", "dh", "fo", "ovf", "lblc", "lblcr", "mh"},
+	}
+)
+
+// refusal returns the sentence that refuses s, or "" for a known word.
+func (w words) refusal(s string) string {
+	if slices.Contains(w.known, s) {
+		return ""
+	}
+	choices := "use " + strings.Join(w.known, ", ")
+	if slices.Contains(w.planned, s) {
+		return fmt.Sprintf("%s is %s: %s", s, notAvailable, choices)
+	}
+	if near := nearest(s, w.known); near != "" {
+		choices = fmt.Sprintf("did you mean %q?", near)
+	}
+	return fmt.Sprintf("%q is unknown: %s", s, choices)
+}
+
+// Keys of a later version, refused rather than passed over.
+var (
+	plannedServiceKeys = []string{"slow_start", "on_down", "sorry_server", "quorum", "hysteresis", "strict_tcp",
+		"one_packet", "outlier", "vlan", "initial", "fallback", "rate_limit"}
+	plannedCheckKeys      = []string{"initial", "method", "headers", "status", "body", "send", "expect", "tls", "sni", "query", "command", "address"}
+	plannedRealServerKeys = []string{"slow_start", "max_flows", "vlan", "forwarding", "health_check"}
+)
+
+// newService is a service of which only defaults are known.
+func newService() Service {
+	return Service{
+		Scheduler: schedulers.known[0],
+		Maglev:    Maglev{TableSize: sched.DefaultTableSize, Hash: HashFiveTuple},
+		Timeouts: Timeouts{ // as IPVS
+			Established: Duration(15 * time.Minute),
+			SynReceived: Duration(time.Minute),
+			FinWait:     Duration(2 * time.Minute),
+			UDP:         Duration(5 * time.Minute),
+		},
+	}
+}
+
+// newCheck is a check of a type of which only defaults are known.
+func newCheck(t CheckType, svc Service) HealthCheck {
+	check := HealthCheck{Type: t}
+	if t == CheckNone {
+		return check
+	}
+	check.Interval, check.Timeout = Duration(2*time.Second), Duration(time.Second)
+	check.Rise, check.Fall = 2, 3
+	if svc.Protocol == TCP {
+		check.Port = svc.Port
+	}
+	if t == CheckHTTP {
+		check.Path = "/"
+	}
+	return check
+}
+
+// defaultChecks is what a service without health_check gets: a tcp check of its port. A udp service, and one for
+// every port, have no port that a connection could prove anything of: they get none, and a note says so.
+func defaultChecks(svc Service) HealthChecks {
+	if svc.Protocol == TCP && svc.Port != 0 {
+		return HealthChecks{newCheck(CheckTCP, svc)}
+	}
+	return HealthChecks{newCheck(CheckNone, svc)}
+}
+
+func (d *decoder) state(n ast.Node, at *place) State {
+	state := State{Services: []Service{}}
+	known := fields{"services": func(d *decoder, n ast.Node, at *place) {
+		if kind(n) == "empty" {
+			d.wrong(n, at, `is empty: write "services: []" if no service is meant`)
+		}
+		d.list(n, at, func(i int, item ast.Node) {
+			state.Services = append(state.Services, d.service(item, at.item(i, serviceLabel(scalar(item, "name")))))
+		})
+	}}
+	d.mapping(n, at, schema{fields: known, required: []string{"services"}, shown: []string{"generation"}})
+	return state
+}
+
+func (d *decoder) service(n ast.Node, at *place) Service {
+	svc := newService()
+	var checks ast.Node
+	known := fields{
+		"name":         text(&svc.Name),
+		"vip":          address(&svc.VIP),
+		"protocol":     word(&svc.Protocol, protocols),
+		"port":         integer(&svc.Port, 0, math.MaxUint16),
+		"scheduler":    word(&svc.Scheduler, schedulers),
+		"maglev":       svc.Maglev.read,
+		"persistence":  persistence,
+		"timeouts":     svc.Timeouts.read,
+		"health_check": func(_ *decoder, n ast.Node, _ *place) { checks = n },
+		"real_servers": func(d *decoder, n ast.Node, at *place) { svc.RealServers = d.realServers(n, at) },
+	}
+	d.mapping(n, at, schema{
+		fields:   known,
+		required: []string{"name", "vip", "protocol", "port"},
+		planned:  plannedServiceKeys,
+		shown:    []string{"live"},
+	})
+	svc.HealthChecks = d.healthChecks(checks, at.in("health_check"), svc)
+	return svc
+}
+
+func persistence(d *decoder, n ast.Node, at *place) {
+	var p Duration
+	duration(&p)(d, n, at)
+	if p != 0 {
+		d.wrong(n, at, "%s is %s: write 0s, or let maglev hash the client address (maglev: {hash: source})", p, notAvailable)
+	}
+}
+
+func (m *Maglev) read(d *decoder, n ast.Node, at *place) {
+	d.mapping(n, at, schema{fields: fields{
+		"table_size": integer(&m.TableSize, 0, math.MaxInt),
+		"hash":       word(&m.Hash, hashKeys),
+	}})
+}
+
+func (t *Timeouts) read(d *decoder, n ast.Node, at *place) {
+	d.mapping(n, at, schema{fields: fields{
+		"established":  duration(&t.Established),
+		"syn_received": duration(&t.SynReceived),
+		"fin_wait":     duration(&t.FinWait),
+		"udp":          duration(&t.UDP),
+	}})
+}
+
+// healthChecks reads one check or a list of them; without either, the service's default.
+func (d *decoder) healthChecks(n ast.Node, at *place, svc Service) HealthChecks {
+	switch {
+	case n == nil:
+		return defaultChecks(svc)
+	case isMapping(n):
+		return HealthChecks{d.healthCheck(n, at, svc)}
+	case len(items(n)) == 0:
+		d.wrong(n, at, "is %s: write {type: none} if real servers are not to be checked", emptyOr(n))
+		return nil
+	}
+	var checks HealthChecks
+	d.list(n, at, func(i int, item ast.Node) {
+		checks = append(checks, d.healthCheck(item, at.item(i, ""), svc))
+	})
+	return checks
+}
+
+func emptyOr(n ast.Node) string {
+	if _, list := n.(*ast.SequenceNode); list {
+		return "empty"
+	}
+	return kind(n)
+}
+
+func (d *decoder) healthCheck(n ast.Node, at *place, svc Service) HealthCheck {
+	t := CheckTCP
+	if given := entry(n, "type"); given != nil {
+		word(&t, checkTypes)(d, given, at.in("type"))
+	}
+	check := newCheck(t, svc)
+	known := fields{
+		"type":     pass,
+		"port":     integer(&check.Port, 1, math.MaxUint16),
+		"interval": duration(&check.Interval),
+		"timeout":  duration(&check.Timeout),
+		"rise":     integer(&check.Rise, 0, math.MaxInt),
+		"fall":     integer(&check.Fall, 0, math.MaxInt),
+		"host":     text(&check.Host),
+		"path":     text(&check.Path),
+	}
+	d.mapping(n, at, schema{fields: known.onlyFor(t), planned: plannedCheckKeys})
+	return check
+}
+
+// onlyFor refuses the keys that a check of this type does not have.
+func (f fields) onlyFor(t CheckType) fields {
+	for key := range maps.Clone(f) {
+		switch {
+		case t == CheckNone && key != "type":
+			f[key] = refuse("a check of type none has no other key: delete it, or choose type tcp or http")
+		case t == CheckTCP && (key == "host" || key == "path"):
+			f[key] = refuse("only a check of type http has it: delete it, or choose type http")
+		}
+	}
+	return f
+}
+
+func (d *decoder) realServers(n ast.Node, at *place) []RealServer {
+	var servers []RealServer
+	d.list(n, at, func(i int, item ast.Node) {
+		servers = append(servers, d.realServer(item, at.item(i, scalar(item, "address"))))
+	})
+	return servers
+}
+
+func (d *decoder) realServer(n ast.Node, at *place) RealServer {
+	rs := RealServer{Weight: 1}
+	known := fields{
+		"address": address(&rs.Address),
+		"weight":  integer(&rs.Weight, 0, math.MaxUint16),
+		"mac":     text(&rs.MAC),
+		"port": refuse("a real server has no port of its own: direct routing hands on the packet as it came, so the port " +
+			"cannot be translated; delete it and let the real server listen on the service's port"),
+	}
+	d.mapping(n, at, schema{fields: known, required: []string{"address"}, planned: plannedRealServerKeys})
+	return rs
+}
+
+// scalar returns the text of a key in a mapping, "" if it is none.
+func scalar(n ast.Node, key string) string {
+	if s, ok := entry(n, key).(*ast.StringNode); ok {
+		return s.Value
+	}
+	return ""
+}

@@ -1,0 +1,352 @@
+package store
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"regexp"
+	"strings"
+	"time"
+
+	"turnout/sched"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Bounds of what a service may ask for.
+const (
+	maxServices    = math.MaxUint16 // a flow names its service in 16 bits
+	maxRealServers = math.MaxUint16 // and its real server's slot in 16 bits, one value of which means none
+
+	minFlowTimeout = Duration(time.Second)
+	maxFlowTimeout = Duration(24 * time.Hour)
+
+	minCheckInterval = Duration(100 * time.Millisecond)
+	maxCheckInterval = Duration(time.Hour)
+	minCheckTimeout  = Duration(10 * time.Millisecond)
+	maxCheckCount    = 100 // rise and fall
+
+	// With 100 positions a server, shares keep within 1 % of the weights.
+	positionsPerServer = 100
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+
+// Check reads a services.yaml and judges it: Decode and Validate in one, every mistake with its line.
+// file is the file's name in messages. The notes are sentences that stop nothing.
+func Check(data []byte, file string, seg Segment) (State, []string, error) {
+	d := decoder{file: file}
+	if d.root, d.fatal = parseYAML(data); d.fatal != nil {
+		return State{}, nil, d.err()
+	}
+	state := d.state(d.root, nil)
+	v := validator{seg: seg, file: file, root: d.root}
+	v.state(state)
+	d.add(v.List)
+	return state, v.notes, d.err()
+}
+
+// add takes over mistakes in values that could be read: what follows from an unreadable value is noise.
+func (d *decoder) add(later []Mistake) {
+	unreadable := map[string]bool{}
+	for _, m := range d.List {
+		unreadable[m.Key] = true
+	}
+	for _, m := range later {
+		if !unreadable[m.Key] {
+			d.List = append(d.List, m)
+		}
+	}
+}
+
+// Validate judges what the values say together, on the segment. The error is a *Mistakes with everything that is
+// wrong; the notes are sentences that stop nothing.
+func (s State) Validate(seg Segment) (notes []string, err error) {
+	v := validator{seg: seg}
+	v.state(s)
+	return v.notes, v.sorted().Err()
+}
+
+type validator struct {
+	seg   Segment
+	file  string
+	root  ast.Node // nil: lines are not known
+	notes []string
+	Mistakes
+}
+
+func (v *validator) wrong(at *place, format string, args ...any) {
+	m := Mistake{File: v.file, Key: at.String(), Text: fmt.Sprintf(format, args...)}
+	if v.root != nil {
+		m.Line = at.line(v.root)
+	}
+	v.List = append(v.List, m)
+}
+
+func (v *validator) note(at *place, format string, args ...any) {
+	v.notes = append(v.notes, at.String()+": "+fmt.Sprintf(format, args...))
+}
+
+// serviceLabel is what a service is called in messages: its name, if it is one.
+func serviceLabel(name string) string {
+	if namePattern.MatchString(name) {
+		return name
+	}
+	return ""
+}
+
+// frontend is what a client addresses.
+type frontend struct {
+	vip      netip.Addr
+	protocol Protocol
+	port     uint16
+}
+
+func (v *validator) state(s State) {
+	services := (*place)(nil).in("services")
+	if len(s.Services) > maxServices {
+		v.wrong(services, "%d services: at most %d are possible", len(s.Services), maxServices)
+	}
+	names, frontends, vips := map[string]*place{}, map[frontend]*place{}, map[netip.Addr]*place{}
+	for i, svc := range s.Services {
+		at := services.item(i, serviceLabel(svc.Name))
+		v.name(svc.Name, at.in("name"), names)
+		v.frontend(frontend{svc.VIP, svc.Protocol, svc.Port}, at, frontends)
+		v.vip(svc.VIP, at.in("vip"))
+		vips[svc.VIP] = at
+	}
+	macs := map[netip.Addr]string{}
+	for i, svc := range s.Services {
+		at := services.item(i, serviceLabel(svc.Name))
+		v.options(svc, at)
+		v.healthChecks(svc, at.in("health_check"))
+		v.realServers(svc.RealServers, at.in("real_servers"), vips, macs)
+	}
+}
+
+func (v *validator) name(name string, at *place, names map[string]*place) {
+	if !namePattern.MatchString(name) {
+		v.wrong(at, "%q: write 1 to 63 of a-z, 0-9, dot and dash, a letter or digit first", name)
+		return
+	}
+	if first, again := names[name]; again {
+		v.wrong(at, "another service has this name%s: choose a new one", v.since(first))
+		return
+	}
+	names[name] = at
+}
+
+func (v *validator) frontend(f frontend, at *place, frontends map[frontend]*place) {
+	if sentence := protocols.refusal(string(f.protocol)); sentence != "" {
+		v.wrong(at.in("protocol"), "%s", sentence)
+		return
+	}
+	if !f.vip.IsValid() {
+		return
+	}
+	if first, again := frontends[f]; again {
+		v.wrong(at, "%s port %d on %s is that of %s%s already: change vip, protocol or port", f.protocol, f.port, f.vip, first, v.since(first))
+		return
+	}
+	frontends[f] = at
+}
+
+// since names the line of an earlier mention, where lines are known.
+func (v *validator) since(first *place) string {
+	if v.root == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d)", first.line(v.root))
+}
+
+func (v *validator) vip(vip netip.Addr, at *place) {
+	if !vip.Is4() {
+		v.wrong(at, "write an IPv4 address")
+		return
+	}
+	if why := v.seg.unusable(vip); why != "" {
+		v.wrong(at, "%s %s: write an address that clients can reach", vip, why)
+		return
+	}
+	if v.seg.isDIP(vip) {
+		v.wrong(at, "%s is the director's own address (DIP): a VIP must be another one, that no host has", vip)
+		return
+	}
+	if _, local := v.seg.subnet(vip); !local && len(v.seg.DIPs) > 0 {
+		v.note(at, "%s is in no port's subnet: the router must have a route for it to the DIP", vip)
+	}
+}
+
+// options judges the scheduler, its table and the timeouts.
+func (v *validator) options(svc Service, at *place) {
+	if sentence := schedulers.refusal(svc.Scheduler); sentence != "" {
+		v.wrong(at.in("scheduler"), "%s", sentence)
+	}
+	v.tableSize(svc, at.in("maglev").in("table_size"))
+	if sentence := hashKeys.refusal(string(svc.Maglev.Hash)); sentence != "" {
+		v.wrong(at.in("maglev").in("hash"), "%s", sentence)
+	}
+	timeouts := at.in("timeouts")
+	v.duration(svc.Timeouts.Established, timeouts.in("established"), minFlowTimeout, maxFlowTimeout)
+	v.duration(svc.Timeouts.SynReceived, timeouts.in("syn_received"), minFlowTimeout, maxFlowTimeout)
+	v.duration(svc.Timeouts.FinWait, timeouts.in("fin_wait"), minFlowTimeout, maxFlowTimeout)
+	v.duration(svc.Timeouts.UDP, timeouts.in("udp"), minFlowTimeout, maxFlowTimeout)
+}
+
+func (v *validator) tableSize(svc Service, at *place) {
+	if err := sched.ValidTableSize(svc.Maglev.TableSize); err != nil {
+		v.wrong(at, "%v", err)
+		return
+	}
+	size, servers := svc.Maglev.TableSize, len(svc.RealServers)
+	if svc.Scheduler != sched.Maglev.String() {
+		return
+	}
+	if size < servers {
+		v.wrong(at, "%d is less than the %d real servers: use a prime of at least %d", size, servers, positionsPerServer*servers)
+		return
+	}
+	if size < positionsPerServer*servers {
+		v.note(at, "%d is less than %d times the %d real servers: their shares of flows will be off by more than 1 %%", size, positionsPerServer, servers)
+	}
+}
+
+func (v *validator) duration(d Duration, at *place, least, most Duration) {
+	if d < least || d > most {
+		v.wrong(at, "%s is out of range: %s to %s", d, least, most)
+	}
+}
+
+func (v *validator) healthChecks(svc Service, at *place) {
+	if len(svc.HealthChecks) == 0 {
+		v.wrong(at, "is empty: write {type: none} if real servers are not to be checked")
+	}
+	for i, check := range svc.HealthChecks {
+		place := at
+		if len(svc.HealthChecks) > 1 {
+			place = at.item(i, "")
+		}
+		v.healthCheck(check, place, svc)
+	}
+}
+
+func (v *validator) healthCheck(c HealthCheck, at *place, svc Service) {
+	if sentence := checkTypes.refusal(string(c.Type)); sentence != "" {
+		v.wrong(at.in("type"), "%s", sentence)
+		return
+	}
+	if c.Type == CheckNone {
+		v.noCheck(at, svc)
+		return
+	}
+	if c.Port == 0 {
+		v.wrong(at.in("port"), "is missing: this service has no TCP port of its own that could be checked; give the check one, or type none")
+	}
+	v.duration(c.Interval, at.in("interval"), minCheckInterval, maxCheckInterval)
+	v.duration(c.Timeout, at.in("timeout"), minCheckTimeout, max(c.Interval, minCheckTimeout))
+	v.count(c.Rise, at.in("rise"))
+	v.count(c.Fall, at.in("fall"))
+	if c.Type == CheckHTTP {
+		v.request(c, at)
+	}
+}
+
+func (v *validator) noCheck(at *place, svc Service) {
+	if len(svc.HealthChecks) > 1 {
+		v.wrong(at.in("type"), "none stands alone: delete it, or the other checks")
+		return
+	}
+	v.note(at, "none: a dead real server keeps getting flows")
+}
+
+func (v *validator) count(n int, at *place) {
+	if n < 1 || n > maxCheckCount {
+		v.wrong(at, "%d is out of range: %s", n, rangeText(1, maxCheckCount))
+	}
+}
+
+// request judges what an http check puts into its request line and header.
+func (v *validator) request(c HealthCheck, at *place) {
+	if !strings.HasPrefix(c.Path, "/") || !isGraphic(c.Path) {
+		v.wrong(at.in("path"), "%q: write a path that begins with / and holds no spaces", c.Path)
+	}
+	if !isGraphic(c.Host) || strings.ContainsAny(c.Host, "/@") {
+		v.wrong(at.in("host"), "%q: write a host name, with :port if the real servers ask for it", c.Host)
+	}
+}
+
+// isGraphic says whether s is of visible ASCII characters only: no spaces, no line ends.
+func isGraphic(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func (v *validator) realServers(servers []RealServer, at *place, vips map[netip.Addr]*place, macs map[netip.Addr]string) {
+	if len(servers) >= maxRealServers {
+		v.wrong(at, "%d real servers: fewer than %d are possible", len(servers), maxRealServers)
+	}
+	seen := map[netip.Addr]*place{}
+	for i, rs := range servers {
+		label := ""
+		if rs.Address.IsValid() {
+			label = rs.Address.String()
+		}
+		at := at.item(i, label)
+		if first, again := seen[rs.Address]; again && rs.Address.IsValid() {
+			v.wrong(at, "is listed twice%s: keep one", v.since(first))
+			continue
+		}
+		seen[rs.Address] = at
+		v.address(rs.Address, at.in("address"), vips)
+		v.mac(rs, at.in("mac"), macs)
+	}
+}
+
+func (v *validator) address(rip netip.Addr, at *place, vips map[netip.Addr]*place) {
+	if !rip.Is4() {
+		v.wrong(at, "write an IPv4 address")
+		return
+	}
+	if why := v.seg.unusable(rip); why != "" {
+		v.wrong(at, "%s %s: write the real server's own address (RIP)", rip, why)
+		return
+	}
+	if v.seg.isDIP(rip) {
+		v.wrong(at, "%s is the director's own address (DIP): the director cannot be its own real server", rip)
+		return
+	}
+	if svc, ok := vips[rip]; ok {
+		v.wrong(at, "%s is the VIP of %s: write the real server's own address (RIP)", rip, svc)
+		return
+	}
+	if _, local := v.seg.subnet(rip); !local && len(v.seg.DIPs) > 0 {
+		v.wrong(at, "%s is in no port's subnet: direct routing needs the real server on the director's own segment", rip)
+	}
+}
+
+// mac judges a static MAC; macs are those given so far, by real server.
+func (v *validator) mac(rs RealServer, at *place, macs map[netip.Addr]string) {
+	if rs.MAC == "" {
+		return
+	}
+	mac, err := net.ParseMAC(rs.MAC)
+	if err != nil || len(mac) != 6 {
+		v.wrong(at, `%q is not a MAC address, such as "02:00:00:00:01:22"`, rs.MAC)
+		return
+	}
+	if mac[0]&1 == 1 || bytes.Equal(mac, make([]byte, 6)) {
+		v.wrong(at, "%s is no host's own address: write the MAC of the real server's NIC", rs.MAC)
+		return
+	}
+	if other, given := macs[rs.Address]; given && other != mac.String() {
+		v.wrong(at, "%s has the MAC %s in another service: write the same one, or none", rs.Address, other)
+		return
+	}
+	macs[rs.Address] = mac.String()
+}
