@@ -1,0 +1,4 @@
+package health
+
+// Opened for tests.
+var Shorten = shorten
