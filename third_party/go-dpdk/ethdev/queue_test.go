@@ -96,3 +96,15 @@ func TestStatsCountAndReset(t *testing.T) {
 		t.Errorf("counters after a reset: %+v", got)
 	}
 }
+
+func TestQueueOptions(t *testing.T) {
+	if socket, rx, tx := ethdev.QueueConf(); socket != -1 || rx != nil || tx != nil {
+		t.Errorf("defaults are %d, %+v, %+v; want -1, nil, nil", socket, rx, tx)
+	}
+	wantRx := ethdev.RxqConf{Thresh: ethdev.Thresh{PThresh: 1, HThresh: 2, WThresh: 3}, FreeThresh: 4, DropEn: 5, DeferredStart: 6, Offloads: 7}
+	wantTx := ethdev.TxqConf{Thresh: ethdev.Thresh{PThresh: 8, HThresh: 9, WThresh: 10}, RsThresh: 11, FreeThresh: 12, DeferredStart: 13, Offloads: 14}
+	socket, rx, tx := ethdev.QueueConf(ethdev.OptSocket(2), ethdev.OptRxqConf(wantRx), ethdev.OptTxqConf(wantTx))
+	if socket != 2 || *rx != wantRx || *tx != wantTx {
+		t.Errorf("got %d, %+v, %+v; want 2, %+v, %+v", socket, *rx, *tx, wantRx, wantTx)
+	}
+}

@@ -74,6 +74,7 @@ func TestCreateErrors(t *testing.T) {
 		{"name taken", "test", mempool.OptCacheSize(0), syscall.EEXIST},
 		{"name too long", "a-name-longer-than-the-memzone-allows", mempool.OptCacheSize(0), syscall.ENAMETOOLONG},
 		{"cache too large", "cache", mempool.OptCacheSize(513), syscall.EINVAL},
+		{"no such NUMA node", "node", mempool.OptSocket(7), syscall.EINVAL},
 		{"private size unaligned", "priv", mempool.OptPrivateDataSize(3), syscall.EINVAL},
 		{"private size over 16 bits", "priv", mempool.OptPrivateDataSize(1 << 16), syscall.EINVAL},
 	}
