@@ -1,0 +1,337 @@
+package director
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"turnout/lcore"
+	"turnout/lcore/frame"
+	"turnout/mgmt/api"
+	"turnout/mgmt/health"
+	"turnout/mgmt/store"
+)
+
+// Config says what a Director works with. All fields must be set but PeerMACs.
+type Config struct {
+	Version   string
+	Store     *store.Store
+	Role      api.Role
+	TSCHz     uint64
+	MaglevKey [16]byte
+	Port      Port
+	PortMAC   frame.MAC
+	PeerMACs  []frame.MAC
+	DIP       netip.Prefix
+	Lcores    []Lcore
+	Log       *zap.Logger
+
+	// What is known of real servers and VIPs, asked whenever it matters.
+	Up         func(health.Key) bool
+	MAC        func(netip.Addr) (frame.MAC, bool)
+	Health     func() map[health.Key]health.Status
+	Neighbours func() []api.Neighbour
+	VIPs       func() []api.VIP
+	CheckVIPs  func([]netip.Addr) error // refuses VIPs that the kernel holds
+
+	// Who else acts on the state in force. They must not block, and may not call the Director.
+	OnVIPs    func([]netip.Addr)
+	OnActive  func(bool)
+	OnTargets func([]health.Target)
+	OnServers func([]netip.Addr) // the real servers whose MAC must be found out
+}
+
+// Lcore is a worker and where it runs.
+type Lcore struct {
+	ID, Socket uint
+	Adaptive   bool
+	*lcore.Worker
+}
+
+// Director owns the desired state. Its methods are safe for concurrent use.
+type Director struct {
+	config   Config
+	started  time.Time
+	messages chan message
+	ended    chan struct{} // closed when Run returns
+	view     atomic.Pointer[view]
+	stale    *stale
+	busy     busyMeter
+
+	// What follows belongs to the goroutine of Run.
+	desired    store.State
+	generation uint64
+	failed     bool // the last apply was refused
+	epoch      uint64
+	standby    bool
+	registry   *registry
+	compiled   map[serviceKey]*compiled
+}
+
+var _ api.Director = (*Director)(nil)
+
+// message is something to be done by the owner of the state.
+type message struct {
+	do   func() error
+	done chan error // nil: nobody waits
+}
+
+// reapInterval is how often numbers of things removed are looked at.
+const reapInterval = time.Second
+
+var errEnded = errors.New("turnout is stopping")
+
+// New makes a Director; nothing is in force before Load.
+func New(c Config) *Director {
+	d := &Director{
+		config: c, started: time.Now(), messages: make(chan message, 1024), ended: make(chan struct{}), stale: newStale(), standby: c.Role == api.RoleStandby,
+		registry: newRegistry(), compiled: map[serviceKey]*compiled{},
+	}
+	d.view.Store(&view{role: c.Role})
+	return d
+}
+
+// Run does what is asked until ctx ends.
+func (d *Director) Run(ctx context.Context) error {
+	defer close(d.ended)
+	reap := time.NewTicker(reapInterval)
+	defer reap.Stop()
+	for {
+		select {
+		case m := <-d.messages:
+			m.answer(m.do())
+		case <-d.stale.wake:
+			d.publish(d.stale.take())
+		case <-reap.C:
+			d.reap()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (m message) answer(err error) {
+	if m.done != nil {
+		m.done <- err
+	}
+}
+
+// ask has something done by the owner of the state and waits for it.
+func (d *Director) ask(ctx context.Context, do func() error) error {
+	m := message{do, make(chan error, 1)}
+	select {
+	case d.messages <- m:
+	case <-d.ended:
+		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-m.done:
+		return err
+	case <-d.ended:
+		return errEnded
+	}
+}
+
+// Load reads services.yaml and puts it in force. A bad file is refused whole, and the state before stays.
+func (d *Director) Load(ctx context.Context) error {
+	return d.ask(ctx, func() error {
+		state, notes, err := d.config.Store.Load(d.segment())
+		if err == nil {
+			err = d.config.CheckVIPs(vipsOf(&state))
+		}
+		if err == nil {
+			err = d.apply(state)
+		}
+		d.failed = err != nil
+		d.publishView()
+		for _, note := range notes {
+			d.config.Log.Warn(note, zap.String("file", d.config.Store.Path()))
+		}
+		return err
+	})
+}
+
+// Change is that of api.Director.
+func (d *Director) Change(ctx context.Context, ifMatch uint64, dryRun bool, edit func(*store.State) error) (a api.Applied, err error) {
+	err = d.ask(ctx, func() error {
+		a, err = d.change(ifMatch, dryRun, edit)
+		return err
+	})
+	return a, err
+}
+
+func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) error) (api.Applied, error) {
+	if ifMatch != 0 && ifMatch != d.generation {
+		return api.Applied{}, api.ErrStale
+	}
+	state := d.desired.Clone()
+	if err := edit(&state); err != nil {
+		return api.Applied{}, err
+	}
+	notes, err := state.Validate(d.segment())
+	if err != nil {
+		return api.Applied{}, err
+	}
+	if err := d.config.CheckVIPs(vipsOf(&state)); err != nil {
+		mistakes := &store.Mistakes{}
+		mistakes.Add("services", "%v", err)
+		return api.Applied{}, mistakes
+	}
+	if !dryRun {
+		if err := d.config.Store.Save(state); err != nil {
+			return api.Applied{}, err
+		}
+		if err := d.apply(state); err != nil {
+			return api.Applied{}, err
+		}
+	}
+	return api.Applied{Generation: d.generation, Notes: notes}, nil
+}
+
+// apply puts a valid state in force as a new generation.
+func (d *Director) apply(state store.State) error {
+	if err := d.registry.update(&state, d.epoch+1, d.sum); err != nil {
+		return err
+	}
+	changed := d.changed(&state)
+	d.desired, d.failed = state, false
+	d.generation++
+	// Health and neighbours learn first, so that what they know already counts in the snapshot.
+	d.config.OnTargets(targetsOf(&state))
+	d.config.OnServers(serversOf(&state))
+	d.publish(changed)
+	d.config.OnVIPs(vipsOf(&state))
+	d.config.Log.Info("state applied", zap.Uint64("generation", d.generation), zap.Int("services", len(state.Services)))
+	return nil
+}
+
+// changed tells which services are new or other than before.
+func (d *Director) changed(state *store.State) func(*store.Service) bool {
+	before := make(map[string]*store.Service, len(d.desired.Services))
+	for i := range d.desired.Services {
+		before[d.desired.Services[i].Name] = &d.desired.Services[i]
+	}
+	return func(svc *store.Service) bool {
+		old := before[svc.Name]
+		return old == nil || !reflect.DeepEqual(old, svc)
+	}
+}
+
+// publish compiles the services of which changed is true and gives the lcores a new snapshot.
+func (d *Director) publish(changed func(*store.Service) bool) {
+	d.epoch++
+	next := make(map[serviceKey]*compiled, len(d.desired.Services))
+	for i := range d.desired.Services {
+		svc := &d.desired.Services[i]
+		key := keyOf(svc)
+		old := d.compiled[key]
+		if old != nil && !changed(svc) {
+			next[key] = old
+			continue
+		}
+		c, err := d.compileService(svc, d.registry.services[key], old)
+		if err != nil { // a state that was validated compiles; the service goes on without real servers
+			d.config.Log.Error("cannot compile a service", zap.String("service", svc.Name), zap.Error(err))
+			c = &compiled{spec: d.registry.services[key].withdrawnSpec(), view: &serviceView{Service: *svc}}
+		}
+		next[key] = c
+	}
+	d.compiled = next
+	snapshot := lcore.Compile(d.spec())
+	for _, l := range d.config.Lcores {
+		l.Publish(snapshot)
+	}
+	d.publishView()
+}
+
+// reap frees the numbers of what was removed once its flows have gone.
+func (d *Director) reap() {
+	seen := d.epoch
+	for _, l := range d.config.Lcores {
+		seen = min(seen, l.ReadCounters().Epoch)
+	}
+	if names := d.registry.reap(seen, d.sum); len(names) > 0 {
+		d.publish(func(svc *store.Service) bool { return names[svc.Name] })
+	}
+}
+
+// sum adds a real server's counters up over the lcores.
+func (d *Director) sum(counter uint32) (sum lcore.RealCounters) {
+	for _, l := range d.config.Lcores {
+		c := l.ReadReal(counter)
+		sum.Packets += c.Packets
+		sum.Bytes += c.Bytes
+		sum.Connections += c.Connections
+		sum.Rescheduled += c.Rescheduled
+		sum.Active += c.Active
+		sum.Inactive += c.Inactive
+	}
+	return sum
+}
+
+// SetRole is that of api.Director.
+func (d *Director) SetRole(ctx context.Context, r api.Role) error {
+	return d.ask(ctx, func() error {
+		if standby := r == api.RoleStandby; standby != d.standby {
+			d.standby = standby
+			d.publish(func(*store.Service) bool { return false })
+			d.config.OnActive(!standby)
+			d.config.Log.Info("role changed", zap.String("role", string(r)))
+		}
+		return nil
+	})
+}
+
+func (d *Director) role() api.Role {
+	if d.standby {
+		return api.RoleStandby
+	}
+	return api.RoleActive
+}
+
+func (d *Director) segment() store.Segment {
+	return store.Segment{DIPs: []netip.Prefix{d.config.DIP}}
+}
+
+// vipsOf lists the VIPs of a state, each once.
+func vipsOf(state *store.State) (vips []netip.Addr) {
+	for i := range state.Services {
+		vips = append(vips, state.Services[i].VIP)
+	}
+	return distinct(vips)
+}
+
+// serversOf lists the real servers whose MAC is not configured, each once.
+func serversOf(state *store.State) (servers []netip.Addr) {
+	for i := range state.Services {
+		for _, rs := range state.Services[i].RealServers {
+			if rs.MAC == "" {
+				servers = append(servers, rs.Address)
+			}
+		}
+	}
+	return distinct(servers)
+}
+
+func distinct(addresses []netip.Addr) []netip.Addr {
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	return slices.Compact(addresses)
+}
+
+func targetsOf(state *store.State) (targets []health.Target) {
+	for i := range state.Services {
+		svc := &state.Services[i]
+		for _, rs := range svc.RealServers {
+			targets = append(targets, health.Target{Key: health.Key{Service: svc.Name, RealServer: rs.Address}, Checks: svc.HealthChecks})
+		}
+	}
+	return targets
+}

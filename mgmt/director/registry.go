@@ -1,0 +1,235 @@
+package director
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"turnout/lcore"
+	"turnout/mgmt/store"
+)
+
+// registry hands out the numbers by which the lcores know things: service ids, slots of real servers within a service,
+// and indexes of counters. A number that was given back is handed out again only when no lcore holds a flow under it.
+type registry struct {
+	services map[serviceKey]*identity
+	ids      numbers
+	counters numbers
+	retired  map[realKey]totals // counts under numbers given back
+}
+
+// serviceKey is what makes a service the same to its flows.
+type serviceKey struct {
+	name     string
+	vip      netip.Addr
+	protocol store.Protocol
+	port     uint16
+}
+
+// realKey names a real server of a service; the zero address stands for all of them.
+type realKey struct {
+	service string
+	address netip.Addr
+}
+
+// identity is a service as the lcores know it.
+type identity struct {
+	key       serviceKey
+	id        uint16
+	withdrawn bool
+	since     uint64 // epoch of the first snapshot that has it so
+	slots     []slot
+	slotOf    map[netip.Addr]uint16
+}
+
+// slot is a real server's place in its service.
+type slot struct {
+	address netip.Addr // zero: the slot is free
+	counter uint32
+	gone    bool
+	since   uint64 // epoch of the first snapshot that has it so
+	weight  uint16 // the last one above 0, or 1
+	base    totals // what its counter showed when the slot was taken
+}
+
+// maxSlots is one less than the slots that 16 bits can name: the last stands for none.
+const maxSlots = 1<<16 - 1
+
+var errTooMany = errors.New("no more numbers for services or real servers: wait until the flows of removed ones have ended, or restart")
+
+func newRegistry() *registry {
+	return &registry{
+		services: map[serviceKey]*identity{}, retired: map[realKey]totals{},
+		ids: numbers{limit: 1 << 16}, counters: numbers{limit: lcore.MaxReals},
+	}
+}
+
+func keyOf(s *store.Service) serviceKey { return serviceKey{s.Name, s.VIP, s.Protocol, s.Port} }
+
+// update gives everything in the state its numbers and marks all else as gone from the snapshot of that epoch on. read
+// sums a counter over the lcores.
+func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lcore.RealCounters) error {
+	configured := map[serviceKey]bool{}
+	for i := range state.Services {
+		svc := &state.Services[i]
+		configured[keyOf(svc)] = true
+		id, err := r.identify(keyOf(svc))
+		if err != nil {
+			return fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+		id.withdrawn = false
+		if err := r.updateSlots(id, svc.RealServers, epoch, read); err != nil {
+			return fmt.Errorf("service %s: %w", svc.Name, err)
+		}
+	}
+	for key, id := range r.services {
+		if !configured[key] && !id.withdrawn {
+			id.withdrawn, id.since = true, epoch
+			id.abandon(nil, epoch)
+		}
+	}
+	return nil
+}
+
+// identify finds or makes the identity of a service.
+func (r *registry) identify(key serviceKey) (*identity, error) {
+	if id := r.services[key]; id != nil {
+		return id, nil
+	}
+	n, ok := r.ids.take()
+	if !ok {
+		return nil, errTooMany
+	}
+	id := &identity{key: key, id: uint16(n), slotOf: map[netip.Addr]uint16{}}
+	r.services[key] = id
+	return id, nil
+}
+
+func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch uint64, read func(uint32) lcore.RealCounters) error {
+	configured := make(map[netip.Addr]bool, len(servers))
+	for _, rs := range servers {
+		configured[rs.Address] = true
+		s, err := r.place(id, rs.Address, read)
+		if err != nil {
+			return err
+		}
+		s.gone = false
+		if rs.Weight > 0 {
+			s.weight = rs.Weight
+		}
+	}
+	id.abandon(configured, epoch)
+	return nil
+}
+
+// place finds or makes the slot of a real server.
+func (r *registry) place(id *identity, address netip.Addr, read func(uint32) lcore.RealCounters) (*slot, error) {
+	if n, ok := id.slotOf[address]; ok {
+		return &id.slots[n], nil
+	}
+	counter, ok := r.counters.take()
+	if !ok {
+		return nil, errTooMany
+	}
+	n, ok := id.freeSlot()
+	if !ok {
+		r.counters.give(counter)
+		return nil, errTooMany
+	}
+	id.slotOf[address] = n
+	id.slots[n] = slot{address: address, counter: counter, weight: 1, base: totalsOf(read(counter))}
+	return &id.slots[n], nil
+}
+
+func (id *identity) freeSlot() (uint16, bool) {
+	for n := range id.slots {
+		if !id.slots[n].address.IsValid() {
+			return uint16(n), true
+		}
+	}
+	if len(id.slots) == maxSlots {
+		return 0, false
+	}
+	id.slots = append(id.slots, slot{})
+	return uint16(len(id.slots) - 1), true
+}
+
+// abandon marks the slots of all but the configured real servers as gone.
+func (id *identity) abandon(configured map[netip.Addr]bool, epoch uint64) {
+	for n := range id.slots {
+		if s := &id.slots[n]; s.address.IsValid() && !s.gone && !configured[s.address] {
+			s.gone, s.since = true, epoch
+		}
+	}
+}
+
+// reap takes numbers back whose flows have ended on every lcore; seen is the oldest epoch that some lcore still looks at.
+// It returns the names of the services of which it took any.
+func (r *registry) reap(seen uint64, read func(uint32) lcore.RealCounters) (names map[string]bool) {
+	names = map[string]bool{}
+	for key, id := range r.services {
+		for n := range id.slots {
+			if s := &id.slots[n]; s.gone && s.since <= seen && r.retire(id, s, read(s.counter)) {
+				names[key.name] = true
+			}
+		}
+		if id.withdrawn && id.since <= seen && len(id.slotOf) == 0 {
+			r.ids.give(uint32(id.id))
+			delete(r.services, key)
+			names[key.name] = true
+		}
+	}
+	return names
+}
+
+// retire frees a slot that no flow is counted under.
+func (r *registry) retire(id *identity, s *slot, now lcore.RealCounters) bool {
+	if now.Active+now.Inactive != 0 {
+		return false
+	}
+	counted := totalsOf(now).minus(s.base)
+	for _, key := range []realKey{{id.key.name, s.address}, {id.key.name, netip.Addr{}}} {
+		r.retired[key] = r.retired[key].plus(counted)
+	}
+	r.counters.give(s.counter)
+	delete(id.slotOf, s.address)
+	*s = slot{}
+	return true
+}
+
+// numbers hands out small numbers and takes them back.
+type numbers struct {
+	free  []uint32
+	next  uint32
+	limit uint32
+}
+
+func (n *numbers) take() (uint32, bool) {
+	if last := len(n.free) - 1; last >= 0 {
+		number := n.free[last]
+		n.free = n.free[:last]
+		return number, true
+	}
+	if n.next == n.limit {
+		return 0, false
+	}
+	n.next++
+	return n.next - 1, true
+}
+
+func (n *numbers) give(number uint32) { n.free = append(n.free, number) }
+
+// totals are the counts of a real server that only grow.
+type totals struct{ packets, bytes, connections, rescheduled uint64 }
+
+func totalsOf(c lcore.RealCounters) totals {
+	return totals{c.Packets, c.Bytes, c.Connections, c.Rescheduled}
+}
+
+func (t totals) plus(o totals) totals {
+	return totals{t.packets + o.packets, t.bytes + o.bytes, t.connections + o.connections, t.rescheduled + o.rescheduled}
+}
+
+func (t totals) minus(o totals) totals {
+	return totals{t.packets - o.packets, t.bytes - o.bytes, t.connections - o.connections, t.rescheduled - o.rescheduled}
+}
