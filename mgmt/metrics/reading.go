@@ -1,0 +1,92 @@
+package metrics
+
+// Source is what the collector needs of the director.
+type Source interface {
+	// Snapshot reads all counters once. The collector keeps nothing of it and may be called at any time, also twice
+	// at once.
+	Snapshot() *Reading
+}
+
+// Reading is every number that is exposed, read at about the same time. Counters never go backwards.
+type Reading struct {
+	Version             string
+	Generation          uint64
+	LastApplySuccessful bool
+	Active              bool // the role: active, else standby
+	Services            []Service
+	Ports               []Port
+	Lcores              []Lcore
+	Drops               map[string]uint64 // frames by reason; every reason, also those at 0
+	Punted              map[string]uint64 // frames by kind; every kind
+	Injected            uint64            // frames sent by the director's kernel
+	Generated           uint64            // frames made by turnout itself: ARP, echo replies
+	Consumed            uint64            // frames answered by turnout itself or otherwise at their end
+	Held                uint64            // frames kept for later, now
+}
+
+// Service is a virtual service's counters.
+type Service struct {
+	Name             string
+	Packets          uint64
+	Bytes            uint64
+	Connections      uint64
+	RescheduledFlows uint64
+	RealServers      []RealServer
+}
+
+// RealServer is a real server's counters in one service.
+type RealServer struct {
+	Address       string
+	Up            bool
+	Weight        uint16
+	ActiveFlows   uint64
+	InactiveFlows uint64
+	Packets       uint64
+	Bytes         uint64
+	Connections   uint64
+	ChecksPassed  uint64
+	ChecksFailed  uint64
+	CheckDuration Histogram // seconds
+}
+
+// Port is a DPDK port's counters.
+type Port struct {
+	Name      string
+	LinkUp    bool
+	RxPackets uint64
+	RxBytes   uint64
+	RxMissed  uint64
+	RxNoMbuf  uint64
+	TxPackets uint64
+	TxBytes   uint64
+	TxDropped uint64
+}
+
+// Lcore is a polling lcore's counters, those of its flow table among them.
+type Lcore struct {
+	Lcore      uint
+	Polls      uint64  // all of them
+	EmptyPolls uint64  // those that brought no frame
+	Busy       float64 // share of time spent on frames, 0 to 1
+	BurstSize  Histogram
+	PollGap    Histogram // seconds from one poll to the next
+	Flows      FlowTable
+}
+
+// FlowTable is a flow table's counters.
+type FlowTable struct {
+	Entries     uint64
+	Capacity    uint64
+	Inserts     uint64
+	Evictions   uint64
+	Expirations uint64
+	Full        uint64 // flows that found no room
+}
+
+// Histogram is a distribution of observations.
+type Histogram struct {
+	Bounds     []float64 // upper bounds of the buckets, ascending, without +Inf
+	Cumulative []uint64  // observations at or under each bound: as long as Bounds
+	Count      uint64    // all observations
+	Sum        float64   // of all observations
+}
