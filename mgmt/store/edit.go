@@ -22,8 +22,17 @@ type editor struct {
 	foreign bool  // a node is not where its token says: the file cannot be edited
 }
 
-// edit returns the file that says state, made from one that says something else.
+// edit returns the file that says state, made from one that says something else. Windows line ends stay.
 func edit(before []byte, state State) ([]byte, error) {
+	crlf, lf := []byte("\r\n"), []byte("\n")
+	if !bytes.Contains(before, crlf) {
+		return editLines(before, state)
+	}
+	after, err := editLines(bytes.ReplaceAll(before, crlf, lf), state)
+	return bytes.ReplaceAll(after, lf, crlf), err
+}
+
+func editLines(before []byte, state State) ([]byte, error) {
 	root, wrong := parseYAML(before)
 	if wrong != nil {
 		return nil, ErrLayout
@@ -90,8 +99,17 @@ func (e *editor) entry(n ast.Node, i int, w want) []splice {
 	case w.within != nil && isMapping(have.Value):
 		return e.mapping(have.Value, w.within)
 	}
+	return e.replacement(have, w.flow)
+}
+
+// replacement writes a value in one line in place of another. One that stands below its key moves up to it.
+func (e *editor) replacement(have *ast.MappingValueNode, flow string) []splice {
 	from, to := e.span(have)
-	return []splice{{from, to, w.flow}}
+	if !isBlock(have.Value) {
+		return []splice{{from, to, flow}}
+	}
+	behind := e.offset(have.Start) + 1
+	return []splice{{behind, behind, " " + flow}, {e.lineEnd(behind), to, ""}}
 }
 
 // addition writes a new entry behind those that usually stand before it.
@@ -221,6 +239,11 @@ func isFlow(n ast.Node) bool {
 		return n.IsFlowStyle
 	}
 	return false
+}
+
+// isBlock says whether a node is a mapping or list that is written in lines.
+func isBlock(n ast.Node) bool {
+	return (isMapping(n) || len(items(n)) > 0) && !isFlow(n)
 }
 
 func spaces(n int) string { return strings.Repeat(" ", n) }

@@ -20,7 +20,9 @@ type wantItem struct {
 func (e *editor) list(have *ast.MappingValueNode, inFlow bool, wants []wantItem) []splice {
 	seq, _ := have.Value.(*ast.SequenceNode)
 	switch {
-	case seq == nil || len(seq.Values) == 0:
+	case len(items(have.Value)) == 0 && len(wants) == 0:
+		return nil
+	case len(items(have.Value)) == 0:
 		return e.fill(have, inFlow, wants)
 	case sameItems(len(seq.Values), wants):
 		return e.items(seq, wants)

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"pgregory.net/rapid"
+)
+
+var testSegment = Segment{DIPs: []netip.Prefix{netip.MustParsePrefix("192.168.57.120/24")}}
+
+func ip(last int) netip.Addr { return netip.AddrFrom4([4]byte{192, 168, 57, byte(last)}) }
+
+// drawState draws a valid State: names and VIPs from small sets, so that drawn States share services.
+func drawState(t *rapid.T) State {
+	state := State{Services: []Service{}}
+	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"web", "dns", "80", "true", "a.b-c", "1e3", "y", "no"}), 0, 5, rapid.ID[string]).Draw(t, "names")
+	for i, name := range names {
+		state.Services = append(state.Services, drawService(t, name, ip(100+i)))
+	}
+	return state
+}
+
+func drawService(t *rapid.T, name string, vip netip.Addr) Service {
+	svc := newService()
+	svc.Name, svc.VIP = name, vip
+	svc.Protocol = rapid.SampledFrom([]Protocol{TCP, UDP}).Draw(t, "protocol")
+	svc.Port = rapid.SampledFrom([]uint16{0, 53, 80, 65535}).Draw(t, "port")
+	svc.Scheduler = rapid.SampledFrom(schedulers.known).Draw(t, "scheduler")
+	svc.Maglev.TableSize = rapid.SampledFrom([]int{65537, 251, 1009}).Draw(t, "table_size")
+	svc.Maglev.Hash = rapid.SampledFrom([]HashKey{HashFiveTuple, HashSource}).Draw(t, "hash")
+	flowTimeout := rapid.Map(rapid.SampledFrom([]int{1, 60, 90, 120, 300, 900, 86400}), func(s int) Duration { return Duration(time.Duration(s) * time.Second) })
+	svc.Timeouts = Timeouts{flowTimeout.Draw(t, "established"), flowTimeout.Draw(t, "syn"), flowTimeout.Draw(t, "fin"), flowTimeout.Draw(t, "udp")}
+	svc.HealthChecks = drawChecks(t, svc)
+	for _, last := range rapid.SliceOfNDistinct(rapid.IntRange(121, 126), 0, 4, rapid.ID[int]).Draw(t, "real servers") {
+		rs := RealServer{Address: ip(last), Weight: rapid.SampledFrom([]uint16{0, 1, 7, 65535}).Draw(t, "weight")}
+		if rapid.Bool().Draw(t, "static") {
+			rs.MAC = fmt.Sprintf("02:00:00:00:01:%02x", last)
+		}
+		svc.RealServers = append(svc.RealServers, rs)
+	}
+	return svc
+}
+
+func drawChecks(t *rapid.T, svc Service) HealthChecks {
+	if rapid.Bool().Draw(t, "default checks") {
+		return defaultChecks(svc)
+	}
+	var checks HealthChecks
+	for range rapid.IntRange(1, 3).Draw(t, "checks") {
+		check := newCheck(rapid.SampledFrom([]CheckType{CheckTCP, CheckHTTP}).Draw(t, "type"), svc)
+		check.Port = rapid.SampledFrom([]uint16{80, 8080}).Draw(t, "check port")
+		check.Fall = rapid.IntRange(1, 5).Draw(t, "fall")
+		if check.Type == CheckHTTP {
+			check.Host = rapid.SampledFrom([]string{"", "a.example", "a.example:8080", "192.0.2.1"}).Draw(t, "host")
+			check.Path = rapid.SampledFrom([]string{"/", "/ok", "/a?b=c#d", `/"`, "/a:,{}[]"}).Draw(t, "path")
+		}
+		checks = append(checks, check)
+	}
+	return checks
+}
+
+// layouts are ways to write a State.
+var layouts = map[string]func(State) ([]byte, error){
+	"ours": func(s State) ([]byte, error) { return edited([]byte("services: []\n"), s) },
+	"yaml": func(s State) ([]byte, error) { return yaml.Marshal(s) },
+	"indented": func(s State) ([]byte, error) {
+		return yaml.MarshalWithOptions(s, yaml.Indent(4), yaml.IndentSequence(true))
+	},
+	"json":       func(s State) ([]byte, error) { return json.Marshal(s) },
+	"json lines": func(s State) ([]byte, error) { return json.MarshalIndent(s, "", "  ") },
+	"windows": func(s State) ([]byte, error) {
+		text, err := yaml.Marshal(s)
+		return []byte(strings.ReplaceAll(string(text), "\n", "\r\n")), err
+	},
+	"no last line feed": func(s State) ([]byte, error) {
+		text, err := edited([]byte("services: []"), s)
+		return []byte(strings.TrimRight(string(text), "\n")), err
+	},
+}
+
+// Whatever the layout of a file, it can be edited to say any other State.
+func TestEditProperty(t *testing.T) {
+	for name, layout := range layouts {
+		t.Run(name, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) { checkEdits(t, layout) })
+		})
+	}
+}
+
+func checkEdits(t *rapid.T, layout func(State) ([]byte, error)) {
+	text, err := layout(drawState(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		state := drawState(t)
+		after, err := edited(text, state)
+		if err != nil {
+			t.Fatalf("%v\nfile:\n%s\nstate: %+v", err, text, state)
+		}
+		text = after
+	}
+}
+
+// What is saved is what is loaded.
+func TestSaveLoadProperty(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "services.yaml")
+	if err := os.WriteFile(path, []byte("services: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Load(testSegment); err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawState(t)
+		if err := s.Save(want); err != nil {
+			t.Fatal(err)
+		}
+		got, _, err := s.Load(testSegment)
+		if err != nil || !sameServices(got.Services, want.Services) {
+			t.Fatalf("loaded %+v, %v\nwant %+v", got, err, want)
+		}
+	})
+}
+
+// A State that goes out through the API as JSON comes back the same.
+func TestJSONProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := drawState(t)
+		data, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeJSON(data)
+		if err != nil || !sameServices(got.Services, want.Services) {
+			t.Fatalf("%s\ngave %+v, %v", data, got, err)
+		}
+	})
+}
