@@ -53,8 +53,8 @@ func (t *Table) makeRoom(home, away *bucket, now uint32) (*bucket, uintptr) {
 	return t.evictOne(home, away, now)
 }
 
-// displaceOne moves a flow of b to its other bucket and returns its slot, or
-// slots if those buckets are full too.
+// displaceOne moves a flow of b to its other bucket and returns its slot, which
+// is now to be overwritten, or slots if those buckets are full too.
 func (t *Table) displaceOne(b *bucket, now uint32) uintptr {
 	for i := range uintptr(slots) {
 		if t.displace(b, i, now) {
@@ -78,7 +78,6 @@ func (t *Table) displace(b *bucket, i uintptr, now uint32) bool {
 		return false
 	}
 	*to.flow(j), *to.tag(j) = *b.flow(i), *b.tag(i)
-	*b.tag(i) = 0
 	if to == home {
 		home.receded()
 	} else {
