@@ -2,6 +2,8 @@
 package memory
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"syscall"
 	"unsafe"
@@ -9,11 +11,11 @@ import (
 	"turnout/lcore"
 )
 
-// frameRoom is the room for one frame, in bytes.
-const frameRoom = 2048
+// pageSize is amd64's and arm64's usual one, in bytes: the room for one frame.
+const pageSize = 4096
 
 // Queue is a lcore.Queue whose frames come from and go to slices. The frames that a worker sees lie off the Go heap, as
-// those of a device do.
+// those of a device do. Each ends where a page without access begins, so that reading past its end crashes.
 type Queue struct {
 	In      [][]byte       // frames still to be received; a burst takes up to lcore.BurstSize of them
 	Out     [][]byte       // frames sent, in order
@@ -23,7 +25,7 @@ type Queue struct {
 	Step    uint64         // by how much it grows with every Turn
 	OnTurn  func(turn int) // called first in every Turn, if not nil
 	turns   int
-	room    *[lcore.BurstSize][frameRoom]byte
+	rooms   []byte                  // a page for each frame of a burst, and the page without access behind it
 	taken   [lcore.BurstSize][]byte // the frames of this burst as they came
 }
 
@@ -35,16 +37,28 @@ type Decision struct {
 
 // New makes a queue; Close gives its memory back.
 func New() (*Queue, error) {
-	mem, err := syscall.Mmap(-1, 0, lcore.BurstSize*frameRoom, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS)
+	rooms, err := syscall.Mmap(-1, 0, lcore.BurstSize*2*pageSize, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, fmt.Errorf("map memory for %d frames: %w", lcore.BurstSize, err)
 	}
-	return &Queue{room: (*[lcore.BurstSize][frameRoom]byte)(unsafe.Pointer(unsafe.SliceData(mem)))}, nil
+	q := &Queue{rooms: rooms}
+	for i := range lcore.BurstSize {
+		if err := syscall.Mprotect(rooms[(2*i+1)*pageSize:][:pageSize], syscall.PROT_NONE); err != nil {
+			return nil, errors.Join(fmt.Errorf("guard the room of frame %d: %w", i, err), q.Close())
+		}
+	}
+	return q, nil
 }
 
 // Close gives the queue's memory back.
-func (q *Queue) Close() error {
-	return syscall.Munmap(unsafe.Slice(&q.room[0][0], lcore.BurstSize*frameRoom))
+func (q *Queue) Close() error { return syscall.Munmap(q.rooms) }
+
+// room is where frame i of a burst lies, given its length.
+func (q *Queue) room(i, length int) []byte {
+	if length > pageSize {
+		panic(fmt.Sprintf("memory: a frame of %d bytes, there is room for %d", length, pageSize))
+	}
+	return q.rooms[2*i*pageSize:][pageSize-length : pageSize : pageSize]
 }
 
 // Turn is that of lcore.Queue.
@@ -63,7 +77,7 @@ func (q *Queue) Turn(b *lcore.Burst) {
 
 func (q *Queue) commit(b *lcore.Burst) {
 	for i := range int(b.Count) {
-		after := append([]byte(nil), q.room[i][:len(q.taken[i])]...)
+		after := bytes.Clone(q.room(i, len(q.taken[i])))
 		q.Decided = append(q.Decided, Decision{q.taken[i], after, b.Verdicts[i]})
 		if b.Verdicts[i] == lcore.Forward {
 			q.send(b, after)
@@ -83,7 +97,7 @@ func (q *Queue) inject(b *lcore.Burst) {
 		} else {
 			b.Port.Generated++
 		}
-		q.send(b, append([]byte(nil), buf[:n]...))
+		q.send(b, bytes.Clone(buf[:n]))
 	}
 }
 
@@ -99,9 +113,10 @@ func (q *Queue) receive(b *lcore.Burst) {
 	}
 	n := min(len(q.In), lcore.BurstSize)
 	for i, frame := range q.In[:n] {
+		room := q.room(i, len(frame))
+		copy(room, frame)
 		q.taken[i] = frame
-		copy(q.room[i][:], frame)
-		b.Frames[i] = unsafe.Pointer(&q.room[i])
+		b.Frames[i] = unsafe.Pointer(unsafe.SliceData(room))
 		b.Lengths[i] = uint32(len(frame))
 	}
 	q.In = q.In[n:]
