@@ -61,7 +61,7 @@ func (t *Table) SetOverflow(n uint8) {
 	}
 }
 
-// Overflows returns the overflow count of bucket i.
+// Overflow returns the overflow count of bucket i.
 func (t *Table) Overflow(i uint64) uint8 { return t.bucket(i).overflow }
 
 // Choice returns what the table makes of a hash.
@@ -72,6 +72,9 @@ func (t *Table) Choice(h uint64) (primary, secondary uint64, tag uint8) {
 
 // Cursor returns the next bucket to sweep.
 func (t *Table) Cursor() uint64 { return t.cursor }
+
+// MemorySize returns the bytes that the table has mapped.
+func (t *Table) MemorySize() int { return len(t.memory) }
 
 func MapMemory(size int) error {
 	_, _, err := mapMemory(size)

@@ -18,6 +18,9 @@ func TestSizePromise(t *testing.T) {
 				t.Skip("-short: not with 640 MB")
 			}
 			table := newTable(t, entries)
+			if spare := table.MemorySize() - 64*entries; spare < 0 || spare >= 2<<20 { // hugetlb rounds up
+				t.Errorf("%d bytes for %d flows", table.MemorySize(), entries)
+			}
 			churn(t, table, 3*entries)
 			s := table.Stats
 			t.Logf("%+v, %.2f %% at home, %s", s, 100*table.AtHome(), table.Backing())
