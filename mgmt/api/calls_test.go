@@ -173,18 +173,21 @@ func TestWrites(t *testing.T) {
 	}{
 		{"add a service", call{method: "PUT", path: "/v1/services/dns", body: dns}, 201,
 			"web[192.168.57.121*1 192.168.57.122*3] dns[192.168.57.123*1]"},
-		{"replace it", call{method: "PUT", path: "/v1/services/dns", body: strings.Replace(dns, "123", "124", 1)}, 200,
+		{"replace it, named by its path alone", call{method: "PUT", path: "/v1/services/dns",
+			body: strings.Replace(strings.Replace(dns, "123", "124", 1), `"name":"dns",`, "", 1)}, 200,
 			"web[192.168.57.121*1 192.168.57.122*3] dns[192.168.57.124*1]"},
 		{"add a real server", call{method: "PUT", path: rs3, body: `{"address":"192.168.57.123","weight":5}`}, 201,
 			"web[192.168.57.121*1 192.168.57.122*3 192.168.57.123*5] dns[192.168.57.124*1]"},
-		{"quiesce one", call{method: "PUT", path: rs1, body: `{"address":"192.168.57.121","weight":0}`}, 200,
+		{"quiesce one, by its path alone", call{method: "PUT", path: rs1, body: ` {"weight":0}`}, 200,
 			"web[192.168.57.121*0 192.168.57.122*3 192.168.57.123*5] dns[192.168.57.124*1]"},
+		{"all defaults", call{method: "PUT", path: rs1, body: `{}`}, 200,
+			"web[192.168.57.121*1 192.168.57.122*3 192.168.57.123*5] dns[192.168.57.124*1]"},
 		{"remove one", call{method: "DELETE", path: rs1}, 200,
 			"web[192.168.57.122*3 192.168.57.123*5] dns[192.168.57.124*1]"},
 		{"remove a service", call{method: "DELETE", path: "/v1/services/web"}, 200, "dns[192.168.57.124*1]"},
 		{"only plan", call{method: "PUT", path: "/v1/services?dry_run=true", body: `{"services":[]}`}, 200, "dns[192.168.57.124*1]"},
 		{"replace all on the generation seen", call{method: "PUT", path: "/v1/services", body: `{"services":[` + dns + `]}`,
-			headers: []string{`If-Match: "13"`}}, 200, "dns[192.168.57.123*1]"},
+			headers: []string{`If-Match: "14"`}}, 200, "dns[192.168.57.123*1]"},
 		{"any generation", call{method: "DELETE", path: "/v1/services/dns", headers: []string{"If-Match: *"}}, 200, ""},
 	} {
 		t.Run(step.name, func(t *testing.T) {
@@ -216,7 +219,7 @@ func brief(s store.State) string {
 
 // What GET shows can be changed and sent back by PUT.
 func TestAnswersCanBeSentBack(t *testing.T) {
-	for _, path := range []string{"/v1/services", "/v1/services/web", "/v1/services/web/real-servers/192.168.57.122"} {
+	for _, path := range []string{"/v1/services", "/v1/services/web"} {
 		d := apitest.New()
 		h, before := handler(t, d, unixSocket), d.State()
 		answer := call{method: "GET", path: path}.send(h)
@@ -264,6 +267,7 @@ func TestRefusals(t *testing.T) {
 		{"no body", call{method: "PUT", path: "/v1/services"}, nil, 400, "body is required"},
 		{"unknown key", call{method: "PUT", path: "/v1/services", body: `{"services":[],"color":"red"}`}, nil, 422, "color: unknown key"},
 		{"unknown key in a service", call{method: "PUT", path: "/v1/services/dns", body: strings.Replace(dns, `"port"`, `"prt":1,"port"`, 1)}, nil, 422, "prt: unknown key"},
+		{"twice the same key", call{method: "PUT", path: rs1, body: `{"weight":1,"weight":2}`}, nil, 422, "weight: "},
 		{"wrong type", call{method: "PUT", path: rs1, body: `{"address":"192.168.57.121","weight":"heavy"}`}, nil, 422, "weight: "},
 		{"another name", call{method: "PUT", path: "/v1/services/ns", body: dns}, nil, 422, `name: the body says "dns", the path says "ns"`},
 		{"another address", call{method: "PUT", path: rs1, body: `{"address":"192.168.57.129"}`}, nil, 422, `address: the body says "192.168.57.129"`},
@@ -275,6 +279,7 @@ func TestRefusals(t *testing.T) {
 		{"a weak If-Match", call{method: "DELETE", path: "/v1/services/web", headers: []string{`If-Match: W/"7"`}}, nil, 400, "in quotes"},
 		{"the file was edited", call{method: "DELETE", path: "/v1/services/web"}, fmt.Errorf("services.yaml: %w", store.ErrFileChanged), 409, "services.yaml"},
 		{"mistakes", call{method: "PUT", path: "/v1/services", body: `{"services":[]}`}, mistakes(), 422, "services[web].vip: is the DIP"},
+		{"the file cannot be edited", call{method: "DELETE", path: "/v1/services/web"}, fmt.Errorf("services.yaml: %w", store.ErrLayout), 409, "services.yaml"},
 		{"the disk is full", call{method: "DELETE", path: "/v1/services/web"}, errors.New("write services.yaml: no space left on device"), 500, "no space left"},
 		{"no such role", call{method: "PUT", path: "/v1/role", body: `{"role":"king"}`}, nil, 422, "body.role: "},
 		{"role with more", call{method: "PUT", path: "/v1/role", body: `{"role":"active","now":true}`}, nil, 422, "body.now: "},

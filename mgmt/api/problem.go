@@ -18,7 +18,7 @@ func problem(err error) error {
 		return huma.Error422UnprocessableEntity("refused: nothing was changed", details(mistakes)...)
 	case errors.Is(err, ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, store.ErrFileChanged):
+	case errors.Is(err, store.ErrFileChanged), errors.Is(err, store.ErrLayout):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, ErrStale):
 		return huma.Error412PreconditionFailed(err.Error())

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -116,7 +118,7 @@ type putServiceInput struct {
 }
 
 func (c writes) putService(ctx context.Context, in *putServiceInput) (*changed, error) {
-	svc, err := store.DecodeService(in.RawBody)
+	svc, err := store.DecodeService(withKey(in.RawBody, "name", in.Name))
 	if err != nil {
 		return nil, problem(err)
 	}
@@ -126,6 +128,21 @@ func (c writes) putService(ctx context.Context, in *putServiceInput) (*changed, 
 	return c.change(ctx, in.Precondition, false, func(s *store.State) (bool, error) {
 		return setService(s, svc), nil
 	})
+}
+
+// withKey puts a key that the path has said already into a body that leaves it out. It changes text, not values: what
+// else is wrong with the body is left for the store to find.
+func withKey(body []byte, key, value string) []byte {
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(body, &keys) != nil || keys == nil || keys[key] != nil {
+		return body
+	}
+	comma := ","
+	if len(keys) == 0 {
+		comma = ""
+	}
+	rest := bytes.TrimLeft(body, " \t\r\n")[1:]
+	return append(fmt.Appendf(nil, "{%q:%q%s", key, value, comma), rest...)
 }
 
 // otherName refuses a body that is about something else than the path: the client may have meant either.
@@ -143,7 +160,7 @@ type putRealServerInput struct {
 }
 
 func (c writes) putRealServer(ctx context.Context, in *putRealServerInput) (*changed, error) {
-	rs, err := store.DecodeRealServer(in.RawBody)
+	rs, err := store.DecodeRealServer(withKey(in.RawBody, "address", in.Address.String()))
 	if err != nil {
 		return nil, problem(err)
 	}
