@@ -52,7 +52,7 @@ func (w *Worker) inspectFrame(s *Snapshot, i int) Verdict {
 		return w.drop(ReasonTooShort)
 	}
 	eth := frame.EthernetAt(f)
-	if s.forbidden(eth.Source(), noVIP) {
+	if eth.Source() == s.portMAC {
 		return w.drop(ReasonLoop)
 	}
 	toPort := eth.Destination() == s.portMAC

@@ -88,9 +88,6 @@ type real struct {
 // macs are the first twelve bytes of a frame to a real server: its MAC, then the port's own.
 type macs [12]byte
 
-// noVIP is the VIP number under which senders are listed who may not send to any VIP.
-const noVIP = 0xffff
-
 // Compile makes a Snapshot of a Spec whose service IDs are distinct.
 func Compile(spec *Spec) *Snapshot {
 	s := &Snapshot{
@@ -163,20 +160,20 @@ func (s *Snapshot) compileTuples(spec *Spec) {
 	}
 }
 
-// compileSenders lists who may not send to which VIP, lest frames go round in circles: ourselves, other directors, and
-// the real servers of services on that VIP.
+// compileSenders lists who may not send to which VIP, lest frames go round in circles: other directors to none of them,
+// real servers not to those of their own services. What they send elsewhere is welcome.
 func (s *Snapshot) compileSenders(spec *Spec) {
-	s.senders = newLookup(1 + len(spec.PeerMACs) + len(s.reals))
-	s.addSender(spec.PortMAC, noVIP)
-	for _, peer := range spec.PeerMACs {
-		s.addSender(peer, noVIP)
-	}
+	s.senders = newLookup(len(spec.PeerMACs)*len(spec.Services) + len(s.reals))
 	for i := range spec.Services {
 		if spec.Services[i].Withdrawn {
 			continue
 		}
+		vipIndex := s.services[spec.Services[i].ID].vipIndex
 		for _, r := range spec.Services[i].Reals {
-			s.addSender(r.MAC, s.services[spec.Services[i].ID].vipIndex)
+			s.addSender(r.MAC, vipIndex)
+		}
+		for _, peer := range spec.PeerMACs {
+			s.addSender(peer, vipIndex)
 		}
 	}
 }
@@ -205,13 +202,13 @@ func (s *Snapshot) find(address uint32, protocol uint8, port uint16) (id uint32,
 	return s.byTuple.find(tupleKey(address, protocol, 0))
 }
 
-// isVIP says whether address is the VIP of some service.
+// isVIP says whether address is the VIP of some service. No VIP is 0.0.0.0, which a lookup cannot be asked for.
 func (s *Snapshot) isVIP(address uint32) bool {
 	_, ok := s.vips.find(uint64(address))
-	return ok
+	return ok && address != 0
 }
 
-// forbidden says whether sender may not send to the VIP of that number; noVIP stands for every VIP.
+// forbidden says whether sender may not send to the VIP of that number.
 func (s *Snapshot) forbidden(sender frame.MAC, vipIndex uint16) bool {
 	if !s.suspects.has(sender) {
 		return false
