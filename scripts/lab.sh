@@ -7,18 +7,23 @@
 #   director  empty but for lo: turnout is started there, and its port is plugged into the bridge by "attach"
 set -euo pipefail
 
-here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 LAB=${LAB:-to-}
 run=${XDG_RUNTIME_DIR:-/run}/turnout-lab/${LAB%-}
 made=$run/namespaces
 servers=(rs1 rs2 rs3)
 
 VIP=192.168.57.100
-CLIENT_ADDRESS=192.168.57.135
+CLIENT=192.168.57.135
 # What the kernel's end of the port (dp0) is given. It must differ from the MAC of the DPDK end: a bridge keeps for
 # itself each frame that is addressed to one of its own ports.
 KERNEL_END_MAC=02:00:00:00:ff:01
 BIG_BYTES=$((50 * 1024 * 1024))
+
+[[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,31}$ ]] || {
+  echo "LAB=$LAB: use lower-case letters, digits and dashes" >&2
+  exit 2
+}
 
 usage() {
   cat <<END
@@ -35,7 +40,7 @@ END
 }
 
 fail() {
-  echo "lab: $*" >&2
+  echo "${0##*/}: $*" >&2
   exit 1
 }
 
@@ -154,8 +159,15 @@ wait_until() {
 make_server() {
   local host=$1
   plug_host "$host" "$(server_mac "$host")" "$(server_address "$host")"
-  in_host "$host" "$here/realserver.sh" up --vip "$VIP" --dev eth0 --state "$run/$host.realserver" >>"$run/log"
+  in_host "$host" "$scripts/realserver.sh" up --vip "$VIP" --dev eth0 --state "$run/$host.realserver" >>"$run/log"
   start_nginx "$host"
+}
+
+# Until "attach" moves it away, the port's kernel end stands beside the DIP's interface; arp_ignore keeps it from
+# answering for the DIP.
+make_director() {
+  make_namespace director
+  in_host director tee /proc/sys/net/ipv4/conf/default/arp_ignore <<<1 >/dev/null
 }
 
 make_big_file() {
@@ -174,9 +186,9 @@ up() {
   trap 'echo "lab: up failed, removing what was made" >&2; down' EXIT
   make_big_file
   make_bridge
-  plug_host client 02:00:00:00:01:35 "$CLIENT_ADDRESS"
+  plug_host client 02:00:00:00:01:35 "$CLIENT"
   for host in "${servers[@]}"; do make_server "$host"; done
-  make_namespace director
+  make_director
   trap - EXIT
   touch "$run/complete"
   echo "lab: up; namespaces ${LAB}lan ${LAB}client ${LAB}rs1..3 ${LAB}director, files in $run"
@@ -251,7 +263,6 @@ exec_command() {
 main() {
   local verb=${1:-}
   shift || true
-  [[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,31}$ ]] || fail "LAB=$LAB: use lower-case letters, digits and dashes"
   case $verb in
     dir) echo "$run" && return ;;
     -h | --help | help) usage && return ;;
@@ -266,4 +277,5 @@ main() {
   esac
 }
 
-main "$@"
+# demo.sh and four-steps.sh read this file for its names and functions.
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -1,0 +1,249 @@
+#!/usr/bin/env bash
+# Shows turnout at work in the lab (lab.sh), on a virtual port, without hugepages. Every claim that it prints is checked;
+# the first that does not hold ends the demo with exit status 1.
+#
+#   demo.sh        the demo, under a minute; DEMO_KEEP=1 leaves lab and turnout up afterwards
+#   demo.sh lab    only set up, to play with
+#   demo.sh down   end what was left up
+set -euo pipefail
+
+# shellcheck source=lab.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/lab.sh"
+
+turnout=$(dirname "$scripts")/bin/turnout
+PORT_MAC=02:00:00:00:01:20
+SERVICE=web
+# A real server is out at the latest after FALL probes in a row have failed, the last one by its time-out.
+INTERVAL_MS=1000
+TIMEOUT_MS=500
+FALL=2
+LIMIT_MS=$((FALL * INTERVAL_MS + TIMEOUT_MS))
+
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+# --- the director -----------------------------------------------------------------------------------------------------
+
+write_configuration() {
+  cat >"$run/turnout.yaml" <<END
+dpdk: {main_lcore: 0, lcores: [1], hugepages: false, memory_mb: 128}
+ports:
+  - name: lan
+    device: "net_tap0,iface=dp0,mac=$PORT_MAC"
+    address: 192.168.57.120/24
+    kernel_interface: dip0
+flow_table: {entries: 65536, entries_ipv6: 1024}
+maglev_key_file: $run/maglev.key
+mgmt: {listen: ["unix:$run/turnout.sock"], socket_group: root}
+services_file: services.yaml
+END
+  cat >"$run/services.yaml" <<END
+services:
+  - name: $SERVICE
+    vip: $VIP
+    protocol: tcp
+    port: 80
+    scheduler: maglev
+    health_check: {type: http, interval: ${INTERVAL_MS}ms, timeout: ${TIMEOUT_MS}ms, rise: 2, fall: $FALL}
+    real_servers:
+$(for host in "${servers[@]}"; do echo "      - {address: $(server_address "$host"), weight: 1}"; done)
+END
+}
+
+start_turnout() {
+  setsid ip netns exec "${LAB}director" "$turnout" run -c "$run/turnout.yaml" >"$run/turnout.log" 2>&1 </dev/null &
+  echo $! >"$run/turnout.pid"
+}
+
+turnout_pid() {
+  local pid
+  pid=$(cat "$run/turnout.pid" 2>/dev/null) || return 1
+  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$run/turnout.yaml"* ]] || return 1
+  echo "$pid"
+}
+
+turnout_stopped() { ! turnout_pid >/dev/null; }
+
+stop_turnout() {
+  local pid
+  pid=$(turnout_pid) || return 0
+  kill -TERM "$pid"
+  wait_until 5 turnout_stopped && return
+  kill -KILL "$pid"
+  fail "turnout did not stop within 5 s of SIGTERM and was killed"
+}
+
+# api METHOD PATH [BODY]
+api() {
+  local body=()
+  [[ -z ${3:-} ]] || body=(-H 'Content-Type: application/json' -d "$3")
+  curl -sS --fail-with-body -m 5 --unix-socket "$run/turnout.sock" -X "$1" "${body[@]}" "http://localhost$2"
+}
+
+ask() { "$turnout" "$@" --server "unix:$run/turnout.sock"; }
+
+ready() {
+  turnout_pid >/dev/null || fail "turnout ended: $(tail -n 5 "$run/turnout.log")"
+  api GET /readyz >/dev/null 2>&1
+}
+
+# live ADDRESS FIELD: from the state beside the real server's configuration
+live() { api GET "/v1/services/$SERVICE/real-servers/$1" | jq -r ".live.$2"; }
+
+servers_in_state() {
+  [[ $(api GET "/v1/services/$SERVICE" 2>/dev/null | jq "[.live.real_servers[] | select(.state == \"$1\")] | length") == "$2" ]]
+}
+
+# Comes before the traps: they take down whatever lab is there.
+check_start() {
+  [[ -x $turnout ]] || fail "there is no $turnout; run: make build"
+  [[ ! -e $run/complete ]] || fail "a lab is up already; end it first: scripts/demo.sh down"
+}
+
+start() {
+  "$scripts/lab.sh" up
+  write_configuration
+  start_turnout
+  attach dp0
+  wait_until 20 ready || fail "turnout is not ready: $(api GET /readyz 2>&1 || true); see $run/turnout.log"
+  wait_until 10 servers_in_state up "${#servers[@]}" || fail "the real servers do not all come up: $(ask real-servers)"
+}
+
+stop() {
+  stop_turnout
+  down
+}
+
+# --- the client -------------------------------------------------------------------------------------------------------
+
+# fetch COUNT RATE: a connection for each page, RATE pages a second; a line "who-served-it status" for each
+fetch() {
+  in_host client curl -s -m 60 --rate "$2/s" --connect-timeout 2 -H 'Connection: close' -o /dev/null \
+    -w '%header{x-served-by} %{http_code}\n' "http://$VIP/?page=[1-$1]" || true
+}
+
+served() { grep -c ' 200$' <<<"$1" || true; }
+
+# print_pages PAGES: how many each real server served
+print_pages() { sort <<<"$1" | uniq -c | awk '{ printf "  %-4s served %3d pages, status %s\n", $2, $1, $3 }'; }
+
+# all_served PAGES COUNT
+all_served() {
+  (($(served "$1") == $2)) || fail "only $(served "$1") of $2 pages came: $(sort <<<"$1" | uniq -c | xargs)"
+}
+
+# --- the scenes -------------------------------------------------------------------------------------------------------
+
+scene_pages() {
+  say "12 pages through the VIP $VIP"
+  local pages
+  pages=$(fetch 12 100)
+  print_pages "$pages"
+  all_served "$pages" 12
+  (($(cut -d' ' -f1 <<<"$pages" | sort -u | wc -l) >= 2)) || fail "one real server served them all"
+}
+
+scene_four_steps() {
+  say "LVS-DR's four steps, captured"
+  "$scripts/four-steps.sh" "$PORT_MAC"
+}
+
+scene_failure() {
+  say "nginx on rs1 is killed"
+  local killed out_after pages
+  killed=$(date +%s%3N)
+  stop_nginx rs1
+  wait_until 10 servers_in_state down 1 || fail "rs1 is still up after 10 s"
+  out_after=$(($(date -d "$(live "$(server_address rs1)" health.since)" +%s%3N) - killed))
+  echo "  out after $out_after ms (limit: $FALL probes x $INTERVAL_MS ms + $TIMEOUT_MS ms = $LIMIT_MS ms)"
+  ((out_after <= LIMIT_MS)) || fail "that is too late"
+  pages=$(fetch 100 1000)
+  print_pages "$pages"
+  all_served "$pages" 100
+  ! grep -q '^rs1 ' <<<"$pages" || fail "rs1 served a page after its death"
+}
+
+# Weight 0 first: connections that rs2 has in hand are served to their end, and then there is nothing to lose.
+scene_removal() {
+  say "rs2 is removed by the API while pages are fetched"
+  local address
+  address=$(server_address rs2)
+  fetch 300 100 >"$run/pages" &
+  local fetching=$!
+  sleep 1
+  api PUT "/v1/services/$SERVICE/real-servers/$address" "{\"address\": \"$address\", \"weight\": 0}" >/dev/null
+  sleep 1
+  api DELETE "/v1/services/$SERVICE/real-servers/$address" >/dev/null
+  wait "$fetching"
+  print_pages "$(<"$run/pages")"
+  all_served "$(<"$run/pages")" 300
+  [[ $(tail -n 1 "$run/pages") == rs3\ * ]] || fail "the last page did not come from rs3"
+}
+
+scene_tables() {
+  local table
+  for table in services real-servers flows status; do
+    say "turnout $table"
+    ask "$table" | head -n 20
+  done
+}
+
+demo() {
+  check_start
+  trap end EXIT
+  local begin=$SECONDS
+  say "A lab of network namespaces, and turnout in it"
+  start
+  scene_pages
+  scene_four_steps
+  scene_failure
+  scene_removal
+  scene_tables
+  say "All of it held. ($((SECONDS - begin)) s)"
+}
+
+# end: whatever happened, unless it shall stay
+end() {
+  local status=$?
+  ((status == 0)) || tail -n 20 "$run/turnout.log" >&2 2>/dev/null || true
+  if [[ ${DEMO_KEEP:-} == 1 && -e $run/complete ]]; then
+    print_guide
+  else
+    stop
+  fi
+  exit "$status"
+}
+
+lab() {
+  check_start
+  trap 'status=$?; ((status == 0)) || stop; exit "$status"' EXIT
+  start
+  print_guide
+}
+
+print_guide() {
+  local exec=$scripts/lab.sh
+  [[ $LAB == to- ]] || exec="LAB=$LAB $exec"
+  cat <<END
+
+The lab is up, turnout runs in it (log: $run/turnout.log). Try:
+  $exec exec client curl -s http://$VIP/
+  $exec exec client curl -s http://$VIP/big | sha256sum      # $(cut -d' ' -f1 "$run/big.sha256")
+  $exec nginx rs1 stop                                       # and start
+  $exec exec lan tcpdump -e -n -i dp0 host $VIP
+  $turnout real-servers --server unix:$run/turnout.sock
+  \$EDITOR $run/services.yaml; kill -HUP $(turnout_pid)
+End it with: ${exec/lab.sh/demo.sh} down
+END
+}
+
+main() {
+  ((EUID == 0)) || fail "network namespaces need root: sudo $0 ${1:-}"
+  case ${1:-demo} in
+    demo) demo ;;
+    lab) lab ;;
+    down) stop ;;
+    *) fail "usage: demo.sh [lab|down]" ;;
+  esac
+}
+
+main "$@"
