@@ -51,15 +51,17 @@ func StopEAL() error {
 	return nil
 }
 
-// args makes EAL's command line. Nothing is left in the file system, not even after kill -9: --in-memory keeps hugepage
-// files and the runtime folder away.
+// args makes EAL's command line. Nothing is left in the file system, not even after kill -9: --in-memory and --no-shconf
+// keep hugepage files and the runtime folder away.
 func (c *EALConfig) args() []string {
 	args := []string{
 		"turnout", "--main-lcore", strconv.Itoa(c.MainLcore), "-l", lcoreList(c.MainLcore, c.Lcores),
-		"-m", strconv.Itoa(c.MemoryMB), "--in-memory", "--no-telemetry", "--log-level", "warning",
+		"-m", strconv.Itoa(c.MemoryMB), "--no-telemetry", "--log-level", "warning",
 	}
-	if !c.Hugepages {
-		args = append(args, "--no-huge")
+	if c.Hugepages {
+		args = append(args, "--in-memory")
+	} else {
+		args = append(args, "--no-huge", "--no-shconf")
 	}
 	return append(append(args, deviceArgs(c.Devices)...), c.Args...)
 }

@@ -186,9 +186,10 @@ func (p *Port) setMTU() error {
 	return nil
 }
 
-// Queue gives queue i and the ring whose frames it sends. Call it once for each queue before Start.
-func (p *Port) Queue(i int, inject *lcore.Ring) *Queue {
-	q := newQueue(p, i, inject)
+// Queue makes the next queue, the first being 0, with the ring whose frames it sends. Call it before Start, once for
+// each queue.
+func (p *Port) Queue(inject *lcore.Ring) *Queue {
+	q := newQueue(p, len(p.queues), inject)
 	p.queues = append(p.queues, q)
 	return q
 }
@@ -258,3 +259,6 @@ func (p *Port) Stats() (Stats, error) {
 	g := s.Cast()
 	return Stats{RxMissed: g.Imissed, RxErrors: g.Ierrors, RxNoMbuf: g.RxNoMbuf, TxErrors: g.Oerrors}, nil
 }
+
+// Queues is the number of queue pairs.
+func (p *Port) Queues() int { return p.config.Queues }

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+
+	"go.uber.org/zap"
+
+	"turnout/lcore/frame"
+	"turnout/lcore/port"
+	"turnout/mgmt/api"
+	"turnout/mgmt/director"
+	"turnout/mgmt/health"
+	"turnout/mgmt/neigh"
+	"turnout/mgmt/punt"
+	"turnout/mgmt/store"
+)
+
+// Appliance is turnout at work: its parts, started down the list and stopped up.
+type Appliance struct {
+	config *Config
+	log    *zap.Logger
+
+	store      *store.Store
+	key        [16]byte
+	cpus       *port.CPUs
+	port       *port.Port
+	link       link
+	tap        *punt.TAP
+	lcores     *lcores
+	injector   *punt.Injector
+	path       *punt.Path
+	guard      *neigh.Guard
+	neighbours *neigh.Neighbours
+	macs       atomic.Pointer[map[netip.Addr]frame.MAC] // of real servers, as the kernel knows them
+	monitor    *health.Monitor
+	director   *director.Director
+	server     *api.Server
+	tasks      tasks
+}
+
+// part is something that is started, and stopped again in the opposite order.
+type part struct {
+	name  string
+	start func() error
+	stop  func() error // nil: nothing to do
+}
+
+// New makes an appliance; nothing happens before Run.
+func New(config *Config, log *zap.Logger) *Appliance {
+	return &Appliance{config: config, log: log}
+}
+
+// parts is the one list of what the appliance is made of.
+func (a *Appliance) parts() []part {
+	return []part{
+		{"host", a.prepareHost, nil},
+		{"state on disk", a.openStore, nil},
+		{"DPDK", a.startEAL, port.StopEAL},
+		{"port", a.openPort, a.closePort},
+		{"kernel interface", a.openTAP, a.closeTAP},
+		{"lcores", a.startLcores, a.stopLcores},
+		{"management", a.startManagement, a.stopManagement},
+		{"services", a.loadServices, nil},
+		{"API", a.startAPI, a.stopAPI},
+	}
+}
+
+// Run starts the parts, waits until ctx ends or one of them fails, and stops them.
+func (a *Appliance) Run(ctx context.Context) (err error) {
+	ctx, a.tasks.fail = context.WithCancelCause(ctx)
+	defer a.tasks.fail(nil)
+	for _, p := range a.parts() {
+		if err := p.start(); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		if p.stop != nil {
+			defer func() {
+				if stopErr := p.stop(); stopErr != nil {
+					err = errors.Join(err, fmt.Errorf("stop %s: %w", p.name, stopErr))
+				}
+			}()
+		}
+	}
+	a.log.Info("forwarding", zap.String("port", a.port.Name()), zap.String("role", string(a.director.Role())))
+	a.ready(ctx)
+	<-ctx.Done()
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// tasks are goroutines that work until they are told to stop; one that fails ends the appliance.
+type tasks struct {
+	fail context.CancelCauseFunc
+	stop context.CancelFunc
+	ctx  context.Context
+	wg   sync.WaitGroup
+}
+
+func (t *tasks) begin() { t.ctx, t.stop = context.WithCancel(context.Background()) }
+
+// spawn runs a task until end.
+func (t *tasks) spawn(name string, run func(context.Context) error) {
+	t.wg.Go(func() {
+		if err := run(t.ctx); err != nil {
+			t.fail(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+// end stops the tasks and waits for them.
+func (t *tasks) end() {
+	t.stop()
+	t.wg.Wait()
+}

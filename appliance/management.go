@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"turnout/lcore"
+	"turnout/lcore/frame"
+	"turnout/lcore/port"
+	"turnout/mgmt/api"
+	"turnout/mgmt/director"
+	"turnout/mgmt/health"
+	"turnout/mgmt/metrics"
+	"turnout/mgmt/neigh"
+	"turnout/mgmt/punt"
+	"turnout/mgmt/store"
+)
+
+func (a *Appliance) openStore() (err error) {
+	if a.key, err = loadMaglevKey(a.config.MaglevKeyFile); err != nil {
+		return err
+	}
+	a.store, err = store.Open(a.config.ServicesFile)
+	return err
+}
+
+// startManagement makes the parts of the control plane, ties them together and starts them.
+func (a *Appliance) startManagement() error {
+	p := a.config.Ports[0]
+	active := a.config.Role == string(api.RoleActive)
+	a.injector = punt.NewInjector(a.lcores.inject)
+	a.guard = neigh.New(neigh.Config{
+		PortMAC: a.port.MAC(), DIP: p.Prefix(), Active: active, Log: a.log,
+		Send: func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
+	})
+	a.path = punt.New(punt.Config{TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP})
+	a.path.SetActive(active)
+	a.monitor = health.New(health.Config{
+		Source: p.Prefix().Addr(), Version: version, Log: a.log,
+		Report: func(c health.Change) { a.director.HealthChanged(c.Service) },
+	})
+	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
+	a.director = a.newDirector()
+	a.link = link{port: a.port, config: p}
+
+	a.tasks.begin()
+	a.tasks.spawn("punt path", a.path.Run)
+	a.tasks.spawn("VIP guard", func(ctx context.Context) error { a.guard.Run(ctx); return nil })
+	a.tasks.spawn("neighbours", a.neighbours.Run)
+	a.tasks.spawn("health checks", a.monitor.Run)
+	a.tasks.spawn("director", a.director.Run)
+	a.tasks.spawn("link", a.watchLink)
+	return nil
+}
+
+func (a *Appliance) stopManagement() error {
+	a.tasks.end()
+	return nil
+}
+
+func (a *Appliance) newDirector() *director.Director {
+	p := a.config.Ports[0]
+	return director.New(director.Config{
+		Version: version, Store: a.store, Role: api.Role(a.config.Role), TSCHz: port.TSCHz(), MaglevKey: a.key,
+		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Lcores: a.lcores.workers, Log: a.log,
+		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },
+		MAC:        a.macOf,
+		Health:     a.monitor.All,
+		Neighbours: a.listNeighbours,
+		VIPs:       a.listVIPs,
+		CheckVIPs:  punt.CheckVIPs,
+		OnVIPs: func(vips []netip.Addr) {
+			a.guard.SetVIPs(vips)
+			a.path.SetVIPs(vips)
+		},
+		OnActive: func(active bool) {
+			a.path.SetActive(active)
+			a.guard.SetActive(active)
+		},
+		OnTargets: a.monitor.Set,
+		OnServers: a.neighbours.SetTargets,
+	})
+}
+
+// noteMACs keeps what the kernel knows, and tells the director which real servers' MACs are other than before.
+func (a *Appliance) noteMACs(now map[netip.Addr]frame.MAC) {
+	var changed []netip.Addr
+	for address, mac := range now {
+		if before, _ := a.macOf(address); before != mac {
+			changed = append(changed, address)
+		}
+	}
+	a.macs.Store(&now)
+	if len(changed) > 0 {
+		a.director.MACsChanged(changed)
+	}
+}
+
+// macOf is the MAC of a real server as far as the kernel knows it.
+func (a *Appliance) macOf(address netip.Addr) (frame.MAC, bool) {
+	macs := a.macs.Load()
+	if macs == nil {
+		return frame.MAC{}, false
+	}
+	mac, ok := (*macs)[address]
+	return mac, ok
+}
+
+func (a *Appliance) listNeighbours() []api.Neighbour {
+	list := []api.Neighbour{}
+	for _, n := range a.neighbours.List() {
+		described := api.Neighbour{Address: n.Address, State: n.State.String(), Source: "kernel"}
+		if (n.MAC != frame.MAC{}) {
+			described.MAC = n.MAC.String()
+		}
+		list = append(list, described)
+	}
+	return list
+}
+
+func (a *Appliance) listVIPs() []api.VIP {
+	list := []api.VIP{}
+	for _, v := range a.guard.VIPs() {
+		described := api.VIP{Address: v.Address, State: v.State.String()}
+		if (v.ConflictMAC != frame.MAC{}) {
+			described.ConflictMAC = v.ConflictMAC.String()
+		}
+		list = append(list, described)
+	}
+	return list
+}
+
+// loadServices puts the services file in force: at the start a bad one is fatal, later it is not.
+func (a *Appliance) loadServices() error { return a.director.Load(context.Background()) }
+
+// Reload reads the services file again. A bad one is refused whole, and the state in force stays.
+func (a *Appliance) Reload(ctx context.Context) {
+	if err := a.director.Load(ctx); err != nil {
+		a.log.Error("services file refused; the state in force stays", zap.String("file", a.store.Path()), zap.Error(err))
+	}
+}
+
+func (a *Appliance) startAPI() (err error) {
+	m := a.config.Mgmt
+	registry := metrics.NewRegistry(a.director, metrics.Options{RealServers: a.config.Metrics.RealServers})
+	a.server, err = api.Listen(api.Config{
+		Listen: m.Listen, SocketGroup: m.SocketGroup, TokenFile: m.TokenFile,
+		TLS:      api.TLS{Cert: m.TLS.Cert, Key: m.TLS.Key, ClientCA: m.TLS.ClientCA},
+		Director: a.director, Metrics: metrics.Handler(registry), Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.tasks.spawn("API", a.server.Run)
+	return nil
+}
+
+func (a *Appliance) stopAPI() error { return a.server.Close() }
+
+// linkInterval is how often the link is looked at: PMDs differ in whether they tell of changes by themselves.
+const linkInterval = 250 * time.Millisecond
+
+// watchLink tells of the port's link going up and down.
+func (a *Appliance) watchLink(ctx context.Context) error {
+	tick := time.NewTicker(linkInterval)
+	defer tick.Stop()
+	for known, was := false, false; ; {
+		if up := a.link.up(); !known || up != was {
+			known, was = true, up
+			a.log.Info("link", zap.String("port", a.port.Name()), zap.Bool("up", up))
+			a.guard.LinkUp(up)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// link is what the API tells of the port.
+type link struct {
+	port   *port.Port
+	config PortConfig
+}
+
+func (l *link) up() bool {
+	state, err := l.port.Link()
+	return err == nil && state.Up
+}
+
+// Brief is that of director.Port.
+func (l *link) Brief() api.Port {
+	state, _ := l.port.Link() // a driver that cannot tell has its link down
+	stats, _ := l.port.Stats()
+	return api.Port{
+		Name: l.config.Name, Device: l.config.Device, Driver: l.port.Driver(), MAC: l.port.MAC().String(), Address: l.config.Address,
+		KernelInterface: l.config.KernelInterface, MTU: l.config.MTU, LinkUp: state.Up, SpeedMbps: state.SpeedMbps,
+		RxQueues: l.port.Queues(), RxMissed: stats.RxMissed, RxNoMbuf: stats.RxNoMbuf,
+	}
+}

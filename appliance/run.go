@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"turnout/mgmt/store"
+)
+
+const defaultConfigFile = "/etc/turnout/turnout.yaml"
+
+func newRunCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "run", Short: "Forward until SIGTERM or SIGINT; SIGHUP reads the services file again", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return run(file) },
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", defaultConfigFile, "the appliance's configuration")
+	return cmd
+}
+
+func run(file string) error {
+	config, err := loadValidConfig(file)
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(config.Log)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }() // stderr may be a terminal, which cannot be synced
+	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	return New(config, log).Run(ctx)
+}
+
+func loadValidConfig(file string) (*Config, error) {
+	config, err := LoadConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	return config, config.Validate()
+}
+
+// newLogger writes to stderr. The keys of its entries are listed in docs/logging.md.
+func newLogger(c LogConfig) (*zap.Logger, error) {
+	level, err := zap.ParseAtomicLevel(c.Level)
+	if err != nil {
+		return nil, fmt.Errorf("log.level: %w", err)
+	}
+	settings := zap.NewProductionConfig()
+	settings.Level, settings.Encoding, settings.Sampling = level, c.Format, nil
+	settings.DisableCaller, settings.DisableStacktrace = true, true
+	settings.EncoderConfig = zap.NewProductionEncoderConfig()
+	if c.Format == "console" {
+		settings.EncoderConfig = zap.NewDevelopmentEncoderConfig()
+	}
+	log, err := settings.Build()
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	return log, nil
+}
+
+// ready starts what follows the outside world once the appliance forwards: SIGHUP, and the services file where
+// watch_services says so.
+func (a *Appliance) ready(ctx context.Context) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	a.tasks.spawn("reload", func(stopped context.Context) error {
+		defer signal.Stop(hangups)
+		for {
+			select {
+			case <-hangups:
+				a.Reload(ctx)
+			case <-stopped.Done():
+				return nil
+			}
+		}
+	})
+	if a.config.WatchServices {
+		a.tasks.spawn("watch services file", a.watchServices)
+	}
+}
+
+// watchServices reads the services file again when it changes. Editors replace files, so its folder is watched.
+func (a *Appliance) watchServices(ctx context.Context) error {
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		return err
+	}
+	defer watcher.Close()
+	if err := watcher.Add(filepath.Dir(a.store.Path())); err != nil {
+		return err
+	}
+	for {
+		select {
+		case event := <-watcher.Events:
+			if event.Name == a.store.Path() && event.Op&^fsnotify.Chmod != 0 {
+				a.Reload(ctx)
+			}
+		case err := <-watcher.Errors:
+			a.log.Warn("watch services file", zap.Error(err))
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func newCheckCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use: "check", Short: "Check the configuration and the services file", Args: noArgs,
+		Long: "Check names every mistake with its place, and exits with 1 if there is any.",
+		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, file) },
+	}
+	cmd.Flags().StringVarP(&file, "config", "c", defaultConfigFile, "the appliance's configuration")
+	return cmd
+}
+
+// check looks at both files and reports the mistakes of both.
+func check(cmd *cobra.Command, file string) error {
+	config, err := LoadConfig(file)
+	if err != nil {
+		return err
+	}
+	invalid := config.Validate()
+	segment := store.Segment{}
+	for _, p := range config.Ports {
+		segment.DIPs = append(segment.DIPs, p.Prefix())
+	}
+	var notes []string
+	services, err := store.Open(config.ServicesFile)
+	if err == nil {
+		_, notes, err = services.Load(segment)
+	}
+	for _, note := range notes {
+		fmt.Fprintln(cmd.OutOrStdout(), "note:", note)
+	}
+	if err := errors.Join(invalid, err); err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "no mistakes")
+	return nil
+}
+
+// noArgs refuses arguments as wrong usage.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if err := cobra.NoArgs(cmd, args); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
