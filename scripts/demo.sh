@@ -31,7 +31,7 @@ ports:
     device: "net_tap0,iface=dp0,mac=$PORT_MAC"
     address: 192.168.57.120/24
     kernel_interface: dip0
-flow_table: {entries: 65536, entries_ipv6: 1024}
+flow_table: {entries: 65536}
 maglev_key_file: $run/maglev.key
 mgmt: {listen: ["unix:$run/turnout.sock"], socket_group: root}
 services_file: services.yaml
@@ -57,7 +57,7 @@ start_turnout() {
 turnout_pid() {
   local pid
   pid=$(cat "$run/turnout.pid" 2>/dev/null) || return 1
-  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$run/turnout.yaml"* ]] || return 1
+  [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") == *"$run/turnout.yaml"* ]] || return 1
   echo "$pid"
 }
 
@@ -81,8 +81,15 @@ api() {
 
 ask() { "$turnout" "$@" --server "unix:$run/turnout.sock"; }
 
+check_turnout() { turnout_pid >/dev/null || fail "turnout ended, see its log"; }
+
+port_is_up() {
+  check_turnout
+  link_is_up director dp0
+}
+
 ready() {
-  turnout_pid >/dev/null || fail "turnout ended: $(tail -n 5 "$run/turnout.log")"
+  check_turnout
   api GET /readyz >/dev/null 2>&1
 }
 
@@ -103,6 +110,7 @@ start() {
   "$scripts/lab.sh" up
   write_configuration
   start_turnout
+  wait_until 20 port_is_up || fail "turnout's port does not come up"
   attach dp0
   wait_until 20 ready || fail "turnout is not ready: $(api GET /readyz 2>&1 || true); see $run/turnout.log"
   wait_until 10 servers_in_state up "${#servers[@]}" || fail "the real servers do not all come up: $(ask real-servers)"

@@ -133,7 +133,7 @@ start_nginx() {
 nginx_pid() {
   local host=$1 pid
   pid=$(cat "$run/$host.pid" 2>/dev/null) || return 1
-  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"$run/$host.conf"* ]] || return 1
+  [[ $(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") == *"$run/$host.conf"* ]] || return 1
   echo "$pid"
 }
 
