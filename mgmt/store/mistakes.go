@@ -73,9 +73,9 @@ func UnknownKey(key string, known []string) string {
 	return "unknown key: known here are " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
 }
 
-// nearest returns the word that takes the fewest edits to reach from s, or "" if more than a third of s would go.
+// nearest returns the word that takes the fewest edits to reach from s, or "" if those are more than half of s, or than four.
 func nearest(s string, words []string) string {
-	best, fewest := "", max(1, len(s)/3)+1
+	best, fewest := "", min(max(1, len(s)/2), 4)+1
 	for _, w := range slices.Sorted(slices.Values(words)) {
 		if n := distance(s, w); n < fewest {
 			best, fewest = w, n
