@@ -20,6 +20,7 @@ var (
 	clientMAC = frame.MAC{2, 0, 0, 0, 1, 0x35}
 	peerMAC   = frame.MAC{2, 0, 0, 0, 1, 0x19}
 	vip       = addr("192.168.57.100")
+	otherVIP  = addr("192.168.57.101")
 	dip       = addr("192.168.57.120")
 	client    = addr("192.168.57.135")
 )
@@ -31,7 +32,9 @@ func addr(s string) uint32 {
 	return uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
 }
 
-func realMAC(i int) frame.MAC { return frame.MAC{2, 0, 0, 0, 1, 0x21 + byte(i)} }
+// realMAC and letter tell the real servers apart.
+func realMAC(n int) frame.MAC { return frame.MAC{2, 0, 0, 0, 2, 0x21 + byte(n)} }
+func letter(n int) string     { return string(rune('a' + n)) }
 
 // timeouts in ticks: 15 min, 1 min, 2 min, 5 min as IPVS.
 var timeouts = lcore.Timeouts{
@@ -39,7 +42,7 @@ var timeouts = lcore.Timeouts{
 	flowtable.TimeWait: 120 * 16, flowtable.Close: 10 * 16, flowtable.UDP: 300 * 16,
 }
 
-// service makes a service of real servers in the states given, with counters from first on.
+// service makes a service of real servers in the states given. They are numbered from first on: by MAC, and by counter.
 func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, first uint32, states ...lcore.RealState) lcore.ServiceSpec {
 	t.Helper()
 	scheduler, err := sched.Lookup("maglev")
@@ -49,8 +52,9 @@ func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, f
 	spec := lcore.ServiceSpec{ID: id, VIP: vip, Protocol: protocol, Port: port, Timeouts: timeouts}
 	var servers []sched.Server
 	for i, state := range states {
-		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(i), Counter: first + uint32(i), State: state})
-		servers = append(servers, sched.Server{ID: "rs" + string(rune('a'+i)), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp})
+		n := int(first) + i
+		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
+		servers = append(servers, sched.Server{ID: "rs " + letter(n), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp})
 	}
 	plan, err := scheduler.Plan(servers, sched.Options{TableSize: 251})
 	if err != nil {
@@ -61,7 +65,7 @@ func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, f
 }
 
 func spec(services ...lcore.ServiceSpec) *lcore.Spec {
-	return &lcore.Spec{Epoch: 1, PortMAC: portMAC, PeerMACs: []frame.MAC{peerMAC}, DIP: dip, MaglevKey: [2]uint64{1, 2}, Services: services}
+	return &lcore.Spec{Epoch: 1, PortMAC: portMAC, PeerMACs: []frame.MAC{peerMAC}, DIP: dip, MaglevKey: [2]uint64{149, 2}, Services: services}
 }
 
 // bench is a worker over a memory queue.
@@ -69,6 +73,7 @@ type bench struct {
 	*lcore.Worker
 	queue *memory.Queue
 	punts *lcore.Ring
+	began uint64 // TSC at which the first step of a story began
 }
 
 func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
@@ -85,7 +90,7 @@ func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	queue.Now, queue.Step = tscHz, 1000
+	queue.Now, queue.Step = tscHz+tscHz/32, 1000 // amid a tick
 	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +106,7 @@ func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 			}
 		}
 	})
-	return &bench{w, queue, punts}
+	return &bench{Worker: w, queue: queue, punts: punts}
 }
 
 // run sends frames through the worker and returns what became of each.
