@@ -1,0 +1,63 @@
+package lcore_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"turnout/lcore"
+)
+
+// TestDocNamesEveryFile keeps the reading order in doc.go true.
+func TestDocNamesEveryFile(t *testing.T) {
+	doc := read(t, "doc.go")
+	named := map[string]bool{"doc.go": true}
+	for _, name := range regexp.MustCompile(`\b\w+\.go\b`).FindAllString(doc, -1) {
+		named[name] = true
+		if _, err := os.Stat(name); err != nil {
+			t.Errorf("doc.go names %s: %v", name, err)
+		}
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file, "_test.go") && !named[file] {
+			t.Errorf("doc.go does not name %s: give it a place in the reading order", file)
+		}
+	}
+}
+
+// TestPacketsPageNamesEveryEnd keeps docs/packets.md complete, and free of names that are gone.
+func TestPacketsPageNamesEveryEnd(t *testing.T) {
+	page := read(t, "../docs/packets.md")
+	want := map[string]bool{}
+	for r := range lcore.Reasons {
+		want["| `"+r.String()+"` |"] = true
+	}
+	for k := range lcore.PuntKinds {
+		want["| `"+k.String()+"` |"] = true
+	}
+	for row := range want {
+		if !strings.Contains(page, "\n"+row) {
+			t.Errorf("docs/packets.md has no row that begins with %s", row)
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `\\w+` \\|").FindAllString(page, -1) {
+		if !want[row] {
+			t.Errorf("docs/packets.md has a row that begins with %s, which is neither a reason nor a punt kind", row)
+		}
+	}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
