@@ -205,6 +205,13 @@ func TestWrites(t *testing.T) {
 	}
 }
 
+func TestDryRunTellsThePlan(t *testing.T) {
+	w := call{method: "PUT", path: "/v1/services?dry_run=true", body: `{"services":[]}`}.send(handler(t, apitest.New(), unixSocket))
+	if want := `{"generation":7,"changes":["service web is removed"]}`; strings.TrimSpace(w.Body.String()) != want {
+		t.Errorf("got %s, want %s", w.Body, want)
+	}
+}
+
 func brief(s store.State) string {
 	var services []string
 	for _, svc := range s.Services {

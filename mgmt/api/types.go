@@ -36,9 +36,10 @@ var ErrStale = errors.New("the generation in force is another one: read the stat
 // ErrNotFound answers an edit of a service or real server that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// Applied tells what a change did.
+// Applied tells what a change did, or would do. Changes are filled in by this package, the rest by the Director.
 type Applied struct {
 	Generation uint64   `json:"generation" doc:"generation in force after the change"`
+	Changes    []string `json:"changes,omitempty" doc:"what the change does, one sentence each"`
 	Notes      []string `json:"notes,omitempty" doc:"remarks that do not stop the change"`
 }
 

@@ -80,17 +80,20 @@ func (c writes) change(ctx context.Context, p Precondition, dryRun bool, edit fu
 	if err != nil {
 		return nil, err
 	}
-	status := http.StatusOK
+	status, changes := http.StatusOK, []string(nil)
 	applied, err := c.director.Change(ctx, generation, dryRun, func(s *store.State) error {
+		before := s.Clone()
 		created, err := edit(s)
 		if created {
 			status = http.StatusCreated
 		}
+		changes = plan(before, *s)
 		return err
 	})
 	if err != nil {
 		return nil, problem(err)
 	}
+	applied.Changes = changes
 	return &changed{Status: status, ETag: etag(applied.Generation), Body: applied}, nil
 }
 
