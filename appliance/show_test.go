@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"net"
 	"net/http"
 	"os"
@@ -20,8 +19,6 @@ import (
 	"turnout/mgmt/api"
 	"turnout/mgmt/api/apitest"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // serveDirector runs the real API with a made-up director behind it on a unix socket, and returns --server for it.
 func serveDirector(t *testing.T, d *apitest.Director) string {

@@ -184,6 +184,9 @@ func appliedTable(t *table, a api.Applied, dryRun bool) {
 	} else {
 		t.note("Generation %d is in force.", a.Generation)
 	}
+	for _, change := range a.Changes {
+		t.note("  %s", change)
+	}
 	for _, note := range a.Notes {
 		t.note("Note: %s", note)
 	}
