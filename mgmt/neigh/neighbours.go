@@ -199,15 +199,26 @@ func (n *Neighbours) resync(handle *netlink.Handle) {
 		n.cfg.Log.Warn("cannot read the kernel's neighbour table: trying again within 30 s", zap.Error(err))
 		return
 	}
-	n.mu.Lock()
-	for _, t := range n.targets {
-		t.State = unix.NUD_NONE
-	}
-	n.mu.Unlock()
+	seen := map[netip.Addr]bool{}
 	for _, neighbour := range list {
 		n.apply(handle, netlink.NeighUpdate{Type: unix.RTM_NEWNEIGH, Neigh: neighbour})
+		if addr, ok := netip.AddrFromSlice(neighbour.IP); ok {
+			seen[addr.Unmap()] = true
+		}
 	}
+	n.forgetUnseen(seen)
 	n.use(handle)
+}
+
+// forgetUnseen notes the targets that the table does not have. Their last MAC stays.
+func (n *Neighbours) forgetUnseen(seen map[netip.Addr]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for addr, t := range n.targets {
+		if !seen[addr] {
+			t.State = unix.NUD_NONE
+		}
+	}
 }
 
 // apply takes over what the kernel says of one neighbour.

@@ -117,7 +117,7 @@ func within(r netlink.Route, subnet netip.Prefix) bool {
 }
 
 // CheckVIPs refuses a VIP that the kernel of this network namespace holds: it would answer for the VIP beside turnout.
-// The error names every one with the command that mends it.
+// The error names every such address with the command that mends it.
 func CheckVIPs(vips []netip.Addr) error {
 	links, err := netlink.LinkList()
 	if err != nil {

@@ -77,18 +77,24 @@ func createTAP(name string) (fd int, err error) {
 
 // explain adds to a failure of createTAP what to do about it.
 func explain(name string, err error) error {
-	advice := "see the kernel log"
+	if advice := advise(name, err); advice != "" {
+		return fmt.Errorf("kernel interface %s: %w: %s", name, err, advice)
+	}
+	return fmt.Errorf("kernel interface %s: %w", name, err)
+}
+
+func advise(name string, err error) string {
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV):
-		advice = "load the module (modprobe tun), or give the device to the container (--device " + tunDevice + ")"
+		return "load the module (modprobe tun), or give the device to the container (--device " + tunDevice + ")"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		advice = "run turnout as root or with CAP_NET_ADMIN"
+		return "run turnout as root or with CAP_NET_ADMIN"
 	case errors.Is(err, unix.EBUSY):
-		advice = "another interface has this name: stop the turnout that holds it, remove it (ip link del " + name + "), or change kernel_interface"
+		return "another interface has this name: stop the turnout that holds it, remove it (ip link del " + name + "), or change kernel_interface"
 	case errors.Is(err, unix.EINVAL):
-		advice = "not an interface name: change kernel_interface"
+		return "not an interface name: change kernel_interface"
 	}
-	return fmt.Errorf("kernel interface %s: %w: %s", name, err, advice)
+	return ""
 }
 
 // configure gives the new interface its MAC, MTU and address and brings it up.
