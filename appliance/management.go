@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -44,7 +43,7 @@ func (a *Appliance) startManagement() error {
 	})
 	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
 	a.director = a.newDirector()
-	a.link = link{port: a.port, config: p}
+	a.link.port, a.link.config = a.port, p
 
 	a.tasks.begin()
 	a.tasks.spawn("punt path", a.path.Run)
@@ -160,45 +159,3 @@ func (a *Appliance) startAPI() (err error) {
 
 func (a *Appliance) stopAPI() error { return a.server.Close() }
 
-// linkInterval is how often the link is looked at: PMDs differ in whether they tell of changes by themselves.
-const linkInterval = 250 * time.Millisecond
-
-// watchLink tells of the port's link going up and down.
-func (a *Appliance) watchLink(ctx context.Context) error {
-	tick := time.NewTicker(linkInterval)
-	defer tick.Stop()
-	for known, was := false, false; ; {
-		if up := a.link.up(); !known || up != was {
-			known, was = true, up
-			a.log.Info("link", zap.String("port", a.port.Name()), zap.Bool("up", up))
-			a.guard.LinkUp(up)
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// link is what the API tells of the port.
-type link struct {
-	port   *port.Port
-	config PortConfig
-}
-
-func (l *link) up() bool {
-	state, err := l.port.Link()
-	return err == nil && state.Up
-}
-
-// Brief is that of director.Port.
-func (l *link) Brief() api.Port {
-	state, _ := l.port.Link() // a driver that cannot tell has its link down
-	stats, _ := l.port.Stats()
-	return api.Port{
-		Name: l.config.Name, Device: l.config.Device, Driver: l.port.Driver(), MAC: l.port.MAC().String(), Address: l.config.Address,
-		KernelInterface: l.config.KernelInterface, MTU: l.config.MTU, LinkUp: state.Up, SpeedMbps: state.SpeedMbps,
-		RxQueues: l.port.Queues(), RxMissed: stats.RxMissed, RxNoMbuf: stats.RxNoMbuf,
-	}
-}

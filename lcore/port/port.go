@@ -48,6 +48,7 @@ type Port struct {
 	interrupts bool
 	rss        uint64 // hash functions in use; 0: none
 	started    bool
+	tap        *tapEnd // nil: not a net_tap device
 }
 
 // Link is the state of a port's link.
@@ -89,8 +90,13 @@ func (p *Port) open() error {
 }
 
 func (p *Port) readInfo() error {
-	if err := p.id.InfoGet(&p.info); err != nil {
+	var info ethdev.DevInfo // cgo wants it in no struct that holds Go pointers
+	if err := p.id.InfoGet(&info); err != nil {
 		return fmt.Errorf("read what the device can do: %w", err)
+	}
+	p.info = info
+	if p.Driver() == "net_tap" {
+		p.tap = findTAP(tapInterface(p.config.Device))
 	}
 	if have := int(min(p.info.MaxRxQueues(), p.info.MaxTxQueues())); have < p.config.Queues {
 		return fmt.Errorf("the device has %d queues, and dpdk.lcores lists %d lcores, which need one each: list at most %d", have, p.config.Queues, have)
@@ -209,6 +215,10 @@ func (p *Port) Close() {
 		p.id.Stop()
 		p.started = false
 	}
+	if p.tap != nil {
+		p.tap.close()
+		p.tap = nil
+	}
 	if p.info.DriverName() != "" {
 		p.id.Close()
 		p.info = ethdev.DevInfo{}
@@ -241,13 +251,17 @@ func (p *Port) RSS() bool { return p.rss != 0 }
 // MbufsInUse is how many mbufs are out of the pool.
 func (p *Port) MbufsInUse() int { return p.pool.InUseCount() }
 
-// Link reads the state of the link without waiting.
+// Link reads the state of the link without waiting. One goroutine only may call it.
 func (p *Port) Link() (Link, error) {
 	l, err := p.id.EthLinkGetNowait()
 	if err != nil {
 		return Link{}, fmt.Errorf("read the link of port %s: %w", p.config.Name, err)
 	}
-	return Link{Up: l.Status(), SpeedMbps: l.Speed()}, nil
+	link := Link{Up: l.Status(), SpeedMbps: l.Speed()}
+	if p.tap != nil {
+		link.Up, err = p.tap.up()
+	}
+	return link, err
 }
 
 // Stats reads the device's counts.
