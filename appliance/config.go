@@ -113,8 +113,11 @@ func defaultPort() PortConfig {
 	return PortConfig{KernelInterface: "dip0", MTU: 1500, RxDescriptors: 1024, TxDescriptors: 1024, PeerMACs: []string{}}
 }
 
-// Prefix is the DIP with the length of its subnet. It panics on an address that Validate refuses.
-func (p PortConfig) Prefix() netip.Prefix { return netip.MustParsePrefix(p.Address) }
+// Prefix is the DIP with the length of its subnet. It is invalid if the address is none.
+func (p PortConfig) Prefix() netip.Prefix {
+	prefix, _ := netip.ParsePrefix(p.Address)
+	return prefix
+}
 
 // Peers are the MACs of the other directors. It leaves out what Validate refuses.
 func (p PortConfig) Peers() []frame.MAC {
@@ -128,12 +131,17 @@ func (p PortConfig) Peers() []frame.MAC {
 }
 
 // LoadConfig reads turnout.yaml, then TURNOUT_ variables over it. Values are not judged: Validate does that.
-// The error is a *store.Mistakes if the file can be read but holds what it must not.
+// If keys or types are wrong, the error is a *store.Mistakes with everything that is, what Validate finds included;
+// the Config then has defaults in place of what could not be read.
 func LoadConfig(path string) (*Config, error) {
 	said, err := readConfig(path)
 	if err != nil {
 		return nil, err
 	}
+	var m store.Mistakes
+	prune(said, reflect.TypeFor[Config](), "", &m)
+	m.In(path)
+	fillPorts(said)
 	v := viper.New()
 	for _, k := range configKeys() {
 		if !k.ofPort {
@@ -143,9 +151,7 @@ func LoadConfig(path string) (*Config, error) {
 	if err := v.MergeConfigMap(said); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if err := setFromEnvironment(v, os.Environ()); err != nil {
-		return nil, err
-	}
+	setFromEnvironment(v, os.Environ(), &m)
 	var c Config
 	if err := v.UnmarshalExact(&c, strictTypes); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -153,7 +159,10 @@ func LoadConfig(path string) (*Config, error) {
 	if !filepath.IsAbs(c.ServicesFile) {
 		c.ServicesFile = filepath.Join(filepath.Dir(path), c.ServicesFile)
 	}
-	return &c, nil
+	if m.Err() != nil {
+		m.Merge(c.Validate())
+	}
+	return &c, m.Err()
 }
 
 func strictTypes(d *mapstructure.DecoderConfig) {
@@ -161,7 +170,7 @@ func strictTypes(d *mapstructure.DecoderConfig) {
 	d.DecodeHook = nil
 }
 
-// readConfig returns the content of turnout.yaml with the ports' defaults filled in.
+// readConfig returns the content of turnout.yaml.
 func readConfig(path string) (map[string]any, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -174,13 +183,7 @@ func readConfig(path string) (map[string]any, error) {
 	if err := yaml.Unmarshal(data, &said); err != nil {
 		return nil, syntaxMistake(path, err)
 	}
-	var m store.Mistakes
-	checkShape(said, reflect.TypeFor[Config](), "", &m)
-	for i := range m.List {
-		m.List[i].File = path
-	}
-	fillPorts(said)
-	return said, m.Err()
+	return said, nil
 }
 
 func syntaxMistake(path string, err error) error {

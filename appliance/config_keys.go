@@ -62,31 +62,39 @@ func (k configKey) variable() string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(k.name, ".", "_"))
 }
 
-// checkShape notes every key that t does not have and every value of the wrong type.
-func checkShape(value any, t reflect.Type, key string, m *store.Mistakes) {
+// prune notes every key that t does not have and every value of the wrong type, and takes them out of value.
+// It returns false for a value that must go itself.
+func prune(value any, t reflect.Type, key string, m *store.Mistakes) bool {
 	switch t.Kind() {
 	case reflect.Struct:
-		checkMapping(value, t, key, m)
+		return pruneMapping(value, t, key, m)
 	case reflect.Slice:
-		list, ok := value.([]any)
-		if !ok {
-			m.Add(key, "is %s: write a list, such as [a, b]", shapeOf(value))
-		}
-		for i, item := range list {
-			checkShape(item, t.Elem(), fmt.Sprintf("%s[%d]", key, i), m)
-		}
-	default:
-		if want := shapeOf(reflect.Zero(t).Interface()); shapeOf(value) != want {
-			m.Add(key, "is %s: write %s", shapeOf(value), want)
-		}
+		return pruneList(value, t, key, m)
 	}
+	want := shapeOf(reflect.Zero(t).Interface())
+	if shapeOf(value) != want {
+		m.Add(key, "is %s: write %s", shapeOf(value), want)
+		return false
+	}
+	return true
 }
 
-func checkMapping(value any, t reflect.Type, key string, m *store.Mistakes) {
+func pruneList(value any, t reflect.Type, key string, m *store.Mistakes) bool {
+	list, ok := value.([]any)
+	if !ok {
+		m.Add(key, "is %s: write a list, such as [a, b]", shapeOf(value))
+	}
+	for i, item := range list {
+		ok = prune(item, t.Elem(), fmt.Sprintf("%s[%d]", key, i), m) && ok
+	}
+	return ok
+}
+
+func pruneMapping(value any, t reflect.Type, key string, m *store.Mistakes) bool {
 	mapping, ok := value.(map[string]any)
 	if !ok {
 		m.Add(key, "is %s: write a mapping (key: value)", shapeOf(value))
-		return
+		return false
 	}
 	known := map[string]reflect.Type{}
 	for f := range t.Fields() {
@@ -94,12 +102,15 @@ func checkMapping(value any, t reflect.Type, key string, m *store.Mistakes) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(mapping)) {
 		path := strings.TrimPrefix(key+"."+name, ".")
-		if of, ok := known[name]; ok {
-			checkShape(mapping[name], of, path, m)
-		} else {
+		of, ok := known[name]
+		if !ok {
 			m.Add(path, "%s", store.UnknownKey(name, slices.Collect(maps.Keys(known))))
 		}
+		if !ok || !prune(mapping[name], of, path, m) {
+			delete(mapping, name)
+		}
 	}
+	return true
 }
 
 // shapeOf says in words what a value is.
@@ -123,16 +134,15 @@ func shapeOf(value any) string {
 	return fmt.Sprintf("%T", value)
 }
 
-// setFromEnvironment sets the keys that environ, a list of NAME=value, has variables for.
-// The error is a *store.Mistakes: a TURNOUT_ variable that is no key's, or a value that the key cannot have.
-func setFromEnvironment(v *viper.Viper, environ []string) error {
+// setFromEnvironment sets the keys that environ, a list of NAME=value, has variables for. It notes TURNOUT_ variables
+// that are no key's, and values that the key cannot have.
+func setFromEnvironment(v *viper.Viper, environ []string, m *store.Mistakes) {
 	keys := map[string]configKey{}
 	for _, k := range configKeys() {
 		if !k.ofPort {
 			keys[k.variable()] = k
 		}
 	}
-	var m store.Mistakes
 	for _, setting := range slices.Sorted(slices.Values(environ)) {
 		name, text, _ := strings.Cut(setting, "=")
 		if !strings.HasPrefix(name, envPrefix) {
@@ -150,7 +160,6 @@ func setFromEnvironment(v *viper.Viper, environ []string) error {
 		}
 		v.Set(k.name, value)
 	}
-	return m.Err()
 }
 
 func unknownVariable(name string, keys map[string]configKey) string {

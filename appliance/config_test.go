@@ -127,6 +127,7 @@ func TestLoadConfigRefusals(t *testing.T) {
 		name string
 		text string
 		want []string // without the file's name
+		also []string // what Validate finds in the rest
 	}{
 		{"unknown keys at every depth", "dkpd: {}\ndpdk: {memory: 1, lcore: [1]}\nports: [{nmae: lan, mtu: 1500}]\nmgmt: {tls: {certificate: a}}", []string{
 			`dkpd: unknown key: did you mean "dpdk"?`,
@@ -134,6 +135,10 @@ func TestLoadConfigRefusals(t *testing.T) {
 			`dpdk.memory: unknown key: did you mean "memory_mb"?`,
 			`mgmt.tls.certificate: unknown key: known here are cert, client_ca, key`,
 			`ports[0].nmae: unknown key: did you mean "name"?`,
+		}, []string{
+			`ports[0].name: "": write 1 to 63 of a-z, 0-9, dot and dash, a letter or digit first`,
+			`ports[0].device: "": write a PCI address such as "0000:3b:00.0", or a vdev such as "net_tap0,iface=dp0"`,
+			`ports[0].address: "": write the DIP with the length of its subnet, such as 192.168.57.120/24`,
 		}},
 		{"wrong types", "dpdk: {memory_mb: many, hugepages: 1, lcores: 1}\nports: {name: lan}\nrole: true\nlog: console\nflow_table: {entries: 1.5}\nmgmt: {listen: [1]}", []string{
 			`dpdk.hugepages: is a whole number: write true or false`,
@@ -144,19 +149,22 @@ func TestLoadConfigRefusals(t *testing.T) {
 			`mgmt.listen[0]: is a whole number: write text`,
 			`ports: is a mapping: write a list, such as [a, b]`,
 			`role: is true or false: write text`,
-		}},
+		}, nil},
 		{"empty values", "dpdk:\nrole:\n", []string{
 			`dpdk: is empty: write a mapping (key: value)`,
 			`role: is empty: write text`,
+		}, []string{
+			`ports: is empty: describe the port that turnout works on (name, device, address)`,
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("TURNOUT_MAGLEV_KEY_FILE", filepath.Join(t.TempDir(), "maglev.key")) // not the one this machine may have
 			_, path, err := loadText(t, tt.text)
 			for i := range tt.want {
 				tt.want[i] = path + ": " + tt.want[i]
 			}
-			wantError(t, err, tt.want...)
+			wantError(t, err, append(tt.want, tt.also...)...)
 		})
 	}
 }
@@ -180,8 +188,10 @@ func TestVariableRefusals(t *testing.T) {
 	t.Setenv("TURNOUT_WATCH_SERVICES", "yes")
 	t.Setenv("TURNOUT_FLOW_TABLE_ENTRIES", "1e6")
 	t.Setenv("TURNOUT_PORTS_0_NAME", "lan")
-	_, _, err := loadText(t, onePort)
+	t.Setenv("TURNOUT_MAGLEV_KEY_FILE", filepath.Join(t.TempDir(), "maglev.key"))
+	_, path, err := loadText(t, "rolle: active"+onePort)
 	wantError(t, err,
+		path+`: rolle: unknown key: did you mean "role"?`,
 		`TURNOUT_DPDK_LCORES: "b": write a whole number, or several with commas between`,
 		`TURNOUT_DPDK_MAIN_LCORES: unknown variable: did you mean "TURNOUT_DPDK_MAIN_LCORE"?`,
 		`TURNOUT_DPDK_MEMORY: unknown variable: did you mean "TURNOUT_DPDK_MEMORY_MB"?`,

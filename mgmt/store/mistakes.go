@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -49,6 +50,41 @@ func (m *Mistakes) Error() string {
 // Add notes a mistake at key. The text is formatted as by fmt.Sprintf.
 func (m *Mistakes) Add(key, format string, args ...any) {
 	m.List = append(m.List, Mistake{Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// In names the file that all mistakes so far stand in.
+func (m *Mistakes) In(file string) {
+	for i := range m.List {
+		m.List[i].File = file
+	}
+}
+
+// Merge takes over the mistakes of a later look at the same configuration, err being a *Mistakes or nil. Those at a
+// key that m has, or beneath one, are left out: they follow from what could not be read.
+func (m *Mistakes) Merge(err error) {
+	var later *Mistakes
+	if !errors.As(err, &later) {
+		return
+	}
+	known := map[string]bool{}
+	for _, mistake := range m.List {
+		known[mistake.Key] = true
+	}
+	for _, mistake := range later.List {
+		if !isWithin(mistake.Key, known) {
+			m.List = append(m.List, mistake)
+		}
+	}
+}
+
+// isWithin says whether key, or one that it is beneath, is known.
+func isWithin(key string, known map[string]bool) bool {
+	for i, c := range key {
+		if (c == '.' || c == '[') && known[key[:i]] {
+			return true
+		}
+	}
+	return known[key]
 }
 
 // Err returns m, or nil if it holds no mistake.

@@ -1,11 +1,17 @@
 package store
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Segment is what the director knows of the networks it stands in.
 type Segment struct {
-	DIPs []netip.Prefix // the ports' own addresses with their subnets' lengths; none: nothing is judged by subnet
+	DIPs []netip.Prefix // the ports' own addresses with their subnets' lengths; if none is valid, nothing is judged by subnet
 }
+
+// known says whether any subnet is.
+func (s Segment) known() bool { return slices.ContainsFunc(s.DIPs, netip.Prefix.IsValid) }
 
 // subnet returns the port's prefix that holds addr.
 func (s Segment) subnet(addr netip.Addr) (netip.Prefix, bool) {

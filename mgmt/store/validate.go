@@ -44,21 +44,8 @@ func Check(data []byte, file string, seg Segment) (State, []string, error) {
 	state := d.state(d.root, nil)
 	v := validator{seg: seg, file: file, root: d.root}
 	v.state(state)
-	d.add(v.List)
+	d.Merge(v.Err())
 	return state, v.notes, d.err()
-}
-
-// add takes over mistakes in values that could be read: what follows from an unreadable value is noise.
-func (d *decoder) add(later []Mistake) {
-	unreadable := map[string]bool{}
-	for _, m := range d.List {
-		unreadable[m.Key] = true
-	}
-	for _, m := range later {
-		if !unreadable[m.Key] {
-			d.List = append(d.List, m)
-		}
-	}
 }
 
 // Validate judges what the values say together, on the segment. The error is a *Mistakes with everything that is
@@ -174,7 +161,7 @@ func (v *validator) vip(vip netip.Addr, at *place) {
 		v.wrong(at, "%s is the director's own address (DIP): a VIP must be another one, that no host has", vip)
 		return
 	}
-	if _, local := v.seg.subnet(vip); !local && len(v.seg.DIPs) > 0 {
+	if _, local := v.seg.subnet(vip); !local && v.seg.known() {
 		v.note(at, "%s is in no port's subnet: the router must have a route for it to the DIP", vip)
 	}
 }
@@ -325,7 +312,7 @@ func (v *validator) address(rip netip.Addr, at *place, vips map[netip.Addr]*plac
 		v.wrong(at, "%s is the VIP of %s: write the real server's own address (RIP)", rip, svc)
 		return
 	}
-	if _, local := v.seg.subnet(rip); !local && len(v.seg.DIPs) > 0 {
+	if _, local := v.seg.subnet(rip); !local && v.seg.known() {
 		v.wrong(at, "%s is in no port's subnet: direct routing needs the real server on the director's own segment", rip)
 	}
 }
