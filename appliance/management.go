@@ -158,4 +158,3 @@ func (a *Appliance) startAPI() (err error) {
 }
 
 func (a *Appliance) stopAPI() error { return a.server.Close() }
-
