@@ -73,6 +73,7 @@ type bench struct {
 	*lcore.Worker
 	queue *memory.Queue
 	punts *lcore.Ring
+	burst *lcore.Burst
 	began uint64 // TSC at which the first step of a story began
 }
 
@@ -106,7 +107,7 @@ func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 			}
 		}
 	})
-	return &bench{Worker: w, queue: queue, punts: punts}
+	return &bench{Worker: w, queue: queue, punts: punts, burst: burst}
 }
 
 // run sends frames through the worker and returns what became of each.
