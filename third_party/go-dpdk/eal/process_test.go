@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/yerden/go-dpdk/eal"
 	"github.com/yerden/go-dpdk/internal/ealtest"
@@ -124,9 +125,11 @@ func TestGoThreadsAreNotPinned(t *testing.T) {
 	if _, err := eal.Init(ealtest.Args()); err != nil {
 		t.Fatal(err)
 	}
+	const naps = 16
+	runtime.GOMAXPROCS(naps + 4) // a free P for each, so that its thread is wanted at once
 	var wg sync.WaitGroup
 	for _, id := range eal.Lcores() {
-		eal.ExecOnLcore(id, func(*eal.LcoreCtx) { blockThreads(&wg, 16) })
+		eal.ExecOnLcore(id, func(*eal.LcoreCtx) { blockThreads(&wg, naps) })
 	}
 	if pinned := threadsOn(t, "0"); len(pinned) != len(eal.Lcores()) {
 		t.Errorf("threads pinned to CPU 0: %q, want only the %d lcores", pinned, len(eal.Lcores()))
@@ -134,18 +137,18 @@ func TestGoThreadsAreNotPinned(t *testing.T) {
 	wg.Wait()
 }
 
-// blockThreads keeps n threads in a system call for 50 ms, and waits until the
-// scheduler has seen it.
+// blockThreads keeps n threads in system calls for 100 ms. It stays on its own
+// thread meanwhile, so that this is the one that asks for each.
 func blockThreads(wg *sync.WaitGroup, n int) {
-	nap := func(ns int64) { syscall.Nanosleep(&syscall.Timespec{Nsec: ns}, nil) }
 	for range n {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			nap(50e6)
+			syscall.Nanosleep(&syscall.Timespec{Nsec: 100e6}, nil)
 		}()
+		for start := time.Now(); time.Since(start) < time.Millisecond; {
+		}
 	}
-	nap(10e6)
 }
 
 // threadsOn returns the names of this process's threads whose CPU list is cpus.

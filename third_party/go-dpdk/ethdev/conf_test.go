@@ -130,6 +130,8 @@ func TestRssHash(t *testing.T) {
 func TestRssHashErrors(t *testing.T) {
 	pid := port(t, null)
 	configured(t, pid, ethdev.OptRxMode(ethdev.RxMode{MqMode: mqRSS}))
+	group := make([]ethdev.RssRetaEntry64, 1)
+	*group[0].Mask() = 1
 	for name, tt := range map[string]struct {
 		got  error
 		want syscall.Errno
@@ -138,9 +140,9 @@ func TestRssHashErrors(t *testing.T) {
 		"read of an absent port":   {absent.RssHashConfGet(&ethdev.RssConf{}), syscall.ENODEV},
 		"unknown hash":             {pid.RssHashUpdate(&ethdev.RssConf{Hf: 1 << 63}), syscall.EINVAL},
 		"key too long":             {pid.RssHashUpdate(&ethdev.RssConf{Key: make([]byte, 256)}), syscall.EINVAL},
-		"RETA of an absent port":   {absent.RssRetaQuery(make([]ethdev.RssRetaEntry64, 2), nullRetaSize), syscall.ENODEV},
-		"RETA of another size":     {pid.RssRetaQuery(make([]ethdev.RssRetaEntry64, 1), retaGroup), syscall.EINVAL},
-		"RETA without room":        {pid.RssRetaQuery(make([]ethdev.RssRetaEntry64, 1), nullRetaSize), syscall.EINVAL},
+		"RETA of an absent port":   {absent.RssRetaQuery(group, retaGroup), syscall.ENODEV},
+		"RETA of another size":     {pid.RssRetaQuery(group, retaGroup), syscall.EINVAL},
+		"RETA without room":        {pid.RssRetaQuery(group, nullRetaSize), syscall.EINVAL},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: %v, want %v", name, tt.got, tt.want)
