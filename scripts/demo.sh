@@ -188,11 +188,14 @@ scene_removal() {
 }
 
 scene_tables() {
-  local table
-  for table in services real-servers flows status; do
-    say "turnout $table"
-    ask "$table" | head -n 20
-  done
+  say "turnout services"
+  ask services
+  say "turnout real-servers"
+  ask real-servers
+  say "turnout flows --limit 5"
+  ask flows --limit 5
+  say "turnout status"
+  ask status
 }
 
 demo() {

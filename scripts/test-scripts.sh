@@ -7,6 +7,7 @@ here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 tmp=$(mktemp -d)
 server=turnout-test-$$-rs
 peer=turnout-test-$$-peer
+prefix=tt$$-
 VIP=192.0.2.100
 NIC=0000:3b:00.0
 kernel_pids=()
@@ -16,7 +17,7 @@ output=
 cleanup() {
   local pid namespace
   for pid in "${kernel_pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for namespace in "$server" "$peer" tt-rs2; do ip netns del "$namespace" 2>/dev/null || true; done
+  for namespace in "$server" "$peer" "${prefix}rs2"; do ip netns del "$namespace" 2>/dev/null || true; done
   rm -rf "$tmp"
 }
 
@@ -331,11 +332,25 @@ test_deps_checks_go() {
 
 # --- lab.sh -----------------------------------------------------------------------------------------------------------
 
-lab() { LAB=tt- XDG_RUNTIME_DIR=$tmp/run "$here/lab.sh" "$@"; }
+lab() { LAB=$prefix XDG_RUNTIME_DIR=$tmp/run "$here/lab.sh" "$@"; }
+
+namespaces() { ip netns list | awk -v prefix="$prefix" 'index($1, prefix) == 1 { print $1 }'; }
+
+# A TAP stands for turnout's port.
+lab_plugs_the_port_in() {
+  refuses 1 "is not attached" lab detach
+  succeeds lab exec director ip tuntap add dp0 mode tap
+  succeeds lab exec director ip link set dp0 up
+  succeeds lab attach
+  succeeds ip -n "${prefix}lan" -brief link show dp0 master br0
+  says "02:00:00:00:ff:01"
+  succeeds lab exec director ip -brief link show dp0 up
+  says "NOARP"
+  succeeds lab detach
+  refuses 1 "does not exist" lab exec director ip link show dp0
+}
 
 test_lab_up_and_down() {
-  local before
-  before=$(ip netns list | sort)
   succeeds lab up
   succeeds lab up
   says "is up already"
@@ -346,17 +361,18 @@ test_lab_up_and_down() {
   succeeds lab nginx rs2 stop
   refuses 7 "" lab exec client curl -sS -m 5 http://192.168.57.122/
   succeeds lab nginx rs2 start
+  lab_plugs_the_port_in
   succeeds lab down
   succeeds lab down
-  same "namespaces left" "$(ip netns list | sort)" "$before"
+  same "namespaces left" "$(namespaces)" ""
   same "files left" "$(ls "$tmp/run")" ""
 }
 
 test_lab_takes_a_failed_up_back() {
-  ip netns add tt-rs2
-  refuses 1 "tt-rs2 is there already" lab up
-  same "namespaces left" "$(ip netns list | grep -o '^tt-[a-z0-9]*' | xargs)" tt-rs2
-  ip netns del tt-rs2
+  ip netns add "${prefix}rs2"
+  refuses 1 "${prefix}rs2 is there already" lab up
+  same "namespaces left" "$(namespaces)" "${prefix}rs2"
+  ip netns del "${prefix}rs2"
   refuses 1 "is down" lab status
 }
 
