@@ -182,8 +182,9 @@ func TestCheckers(t *testing.T) {
 			}
 		}), "timed out after 300ms"},
 		{"drips a body for ever", store.CheckHTTP, serveDrip, "timed out after 300ms"},
-		{"big body", store.CheckHTTP, handler(func(w http.ResponseWriter, _ *http.Request) {
-			w.Write(bytes.Repeat([]byte("x"), 10<<20))
+		{"much body that does not end", store.CheckHTTP, handler(func(w http.ResponseWriter, r *http.Request) {
+			w.Write(bytes.Repeat([]byte("x"), 200<<10))
+			<-r.Context().Done()
 		}), ""},
 		{"body cut short", store.CheckHTTP, bytesOf("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello"), "connection closed before the end of the answer"},
 		{"closes at once", store.CheckHTTP, bytesOf(""), "connection closed before the end of the answer"},
@@ -270,6 +271,25 @@ func TestSourceAddressAndReset(t *testing.T) {
 	equal(t, "peer", got.from.String(), source.String())
 	if !errors.Is(got.end, syscall.ECONNRESET) {
 		t.Errorf("the connection ended by %v, want a reset", got.end)
+	}
+}
+
+func TestCloseDuringHTTP(t *testing.T) {
+	arrived := make(chan struct{}, 1)
+	port := serve(t, func(conn net.Conn) {
+		arrived <- struct{}{}
+		io.Copy(io.Discard, conn)
+	})
+	patient := quick(store.CheckHTTP, port)
+	patient.Timeout = store.Duration(time.Minute)
+	m := newMonitor(t, nil)
+	m.Set([]health.Target{{Key: health.Key{Service: "web", RealServer: server}, Checks: checks(patient)}})
+	go m.Run(t.Context())
+	<-arrived
+	start := time.Now()
+	m.Close()
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("Close waited %v for a check", took)
 	}
 }
 

@@ -120,7 +120,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	}
 }
 
-// Close ends Run and waits for it; a later Run returns at once. State and All still answer.
+// Close ends Run and waits for it, a Report under way included; a later Run returns at once. State and All still answer.
 func (m *Monitor) Close() error {
 	m.close.Do(func() { close(m.closed) })
 	m.running.Lock()

@@ -72,10 +72,20 @@ func wire(t *testing.T) (netlink.Link, net.Listener) {
 	dip0 := configure(t, "dip0", otherDIP, dip)
 	check(t, netns.Set(realServer))
 	configure(t, "rs0", rs)
+	ready(t, "rs0")
 	l := must(net.Listen("tcp", netip.AddrPortFrom(rs, 80).String()))(t)
 	t.Cleanup(func() { l.Close() })
 	check(t, netns.Set(director))
+	ready(t, "dip0")
 	return dip0, l
+}
+
+// ready waits until the link carries frames: what is sent before is lost, and ARP repeats itself after a second only.
+func ready(t *testing.T, name string) {
+	t.Helper()
+	waitFor(t, func() bool {
+		return must(netlink.LinkByName(name))(t).Attrs().OperState == netlink.OperUp
+	})
 }
 
 func configure(t *testing.T, name string, addresses ...netip.Addr) netlink.Link {

@@ -12,9 +12,13 @@ import (
 	"turnout/mgmt/store"
 )
 
-// startWithin bounds how long the first run of a check waits, so that a new real server is known soon even where the
-// interval is long.
-const startWithin = time.Second
+// The first run of a check waits at most startWithin, so that a new real server is known soon even where the interval is
+// long; only where that would mean more first runs than one per startEvery, they may take the whole interval. A connection
+// costs some 100 us of CPU, and a director that has none left would take its real servers for dead.
+const (
+	startWithin = time.Second
+	startEvery  = 200 * time.Microsecond
+)
 
 // idle is how long Run sleeps with nothing to check, unless it is woken.
 const idle = time.Hour
@@ -59,12 +63,12 @@ func (m *Monitor) share() (fresh []*check) {
 	return fresh
 }
 
-// stagger spreads the first runs of checks evenly over their interval, but at most over startWithin, and the second runs
-// over the whole interval.
+// stagger spreads the first runs of checks evenly over a short time, and the second runs over the whole interval.
 func stagger(checks []*check, now time.Time) {
+	within := max(startWithin, time.Duration(len(checks))*startEvery)
 	for i, c := range checks {
 		interval := time.Duration(c.key.Interval)
-		window := min(interval, startWithin)
+		window := min(interval, within)
 		part := float64(i) / float64(len(checks))
 		c.due = now.Add(time.Duration(part * float64(window)))
 		c.gap = window + time.Duration(part*float64(interval-window))

@@ -87,6 +87,18 @@ func TestSetKeepsTheTimeOfTheNextRun(t *testing.T) {
 	})
 }
 
+func TestSetDuringARunStartsNoSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := network{answer: silence}
+		m := runMonitor(t, net.dial, target("web", tcp(80)))
+		for range 99 {
+			time.Sleep(10 * time.Millisecond)
+			m.Set([]health.Target{target("web", tcp(80))})
+		}
+		equal(t, "runs during the first one's timeout", len(net.times("192.168.57.121:80")), 1)
+	})
+}
+
 func TestRemovedTargetIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := network{answer: silence}
@@ -137,11 +149,11 @@ func TestSetBeforeRun(t *testing.T) {
 		time.Sleep(time.Hour)
 		go m.Run(t.Context())
 		synctest.Wait()
-		if n := len(net.dials); n > 1 {
+		if n := net.reached(); n > 1 {
 			t.Errorf("%d of 100 first runs at once, want them spread", n)
 		}
 		time.Sleep(time.Second)
-		equal(t, "targets reached in a second", len(net.dials), 100)
+		equal(t, "targets reached in a second", net.reached(), 100)
 	})
 }
 
@@ -173,6 +185,7 @@ func TestReportInOrderOnceAndMaySet(t *testing.T) {
 		time.Sleep(100 * 2 * time.Second)
 		equal(t, "runs while Report blocks", m.State(target("web").Key).Passed, 50)
 		time.Sleep(100 * 5 * time.Second)
+		m.Close()
 		want := slices.Repeat([]bool{true, false}, 50)
 		equal(t, "reported", got, want)
 	})

@@ -2,8 +2,10 @@ package health_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,16 +50,23 @@ func TestGapsBetweenRuns(t *testing.T) {
 }
 
 func TestStaggeredStart(t *testing.T) {
-	for _, interval := range []time.Duration{200 * time.Millisecond, 2 * time.Second, time.Minute} {
-		t.Run(interval.String(), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { staggered(t, interval) })
+	for _, tt := range []struct {
+		n                int
+		interval, window time.Duration
+	}{
+		{1000, 200 * time.Millisecond, 200 * time.Millisecond},
+		{1000, 2 * time.Second, time.Second},
+		{1000, time.Minute, time.Second},
+		{10_000, 2 * time.Second, 2 * time.Second},
+		{10_000, time.Minute, 2 * time.Second},
+	} {
+		t.Run(fmt.Sprint(tt.n, " every ", tt.interval), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { staggered(t, tt.n, tt.interval, tt.window) })
 		})
 	}
 }
 
-func staggered(t *testing.T, interval time.Duration) {
-	const n = 1000
-	window := min(interval, time.Second)
+func staggered(t *testing.T, n int, interval, window time.Duration) {
 	check := tcp(80)
 	check.Interval = store.Duration(interval)
 	var net network
@@ -70,6 +79,7 @@ func staggered(t *testing.T, interval time.Duration) {
 	start := time.Now()
 	m.Set(targets)
 	time.Sleep(window + 2*interval)
+	m.Close()
 
 	first, second := make([]int, 10), make([]int, 10) // runs per tenth of their range
 	for _, times := range net.dials {
@@ -99,16 +109,16 @@ func staggered(t *testing.T, interval time.Duration) {
 func TestDownInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for ms := range 40 {
-			dead := false
+			var dead atomic.Bool
 			net := network{answer: func(ctx context.Context, address string, n int) error {
-				if dead {
+				if dead.Load() {
 					return silence(ctx, address, n)
 				}
 				return nil
 			}}
 			m := runMonitor(t, net.dial, target("web", tcp(80)))
 			time.Sleep(10*time.Second + time.Duration(ms)*50*time.Millisecond)
-			dead = true
+			dead.Store(true)
 			time.Sleep(3*2*time.Second + time.Second + time.Millisecond)
 			s := m.State(target("web").Key)
 			if s.Up || s.LastError != "timed out after 1s" || s.Latency != time.Second {
