@@ -202,6 +202,12 @@ func TestCloseEndsHangingRequests(t *testing.T) {
 	if took := time.Since(start); took > 1500*time.Millisecond {
 		t.Errorf("Close took %v, want about 1 s at most", took)
 	}
+	if err := conn.SetReadDeadline(time.Now().Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
+	}
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {
@@ -262,7 +268,7 @@ func TestMutualTLS(t *testing.T) {
 	}
 	t.Run("TLS 1.1", func(t *testing.T) {
 		config := pair{}.config(t, ca)
-		config.MaxVersion = tls.VersionTLS11
+		config.MinVersion, config.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 		if conn, err := tls.Dial("tcp", s.Addresses()[0].String(), config); err == nil {
 			conn.Close()
 			t.Error("the handshake succeeded")
