@@ -49,13 +49,18 @@ var errMAC = errors.New("not a MAC address: want six bytes such as 02:00:00:00:0
 
 // ParseMAC reads a MAC written as six pairs of hexadecimal digits with colons between them.
 func ParseMAC(s string) (MAC, error) {
-	digits := strings.ReplaceAll(s, ":", "")
-	if len(s) != 17 || len(digits) != 12 {
+	var m MAC
+	pairs := strings.Split(s, ":")
+	if len(pairs) != len(m) {
 		return MAC{}, errMAC
 	}
-	var m MAC
-	if _, err := hex.Decode(m[:], []byte(digits)); err != nil {
-		return MAC{}, errMAC
+	for i, pair := range pairs {
+		if len(pair) != 2 {
+			return MAC{}, errMAC
+		}
+		if _, err := hex.Decode(m[i:i+1], []byte(pair)); err != nil {
+			return MAC{}, errMAC
+		}
 	}
 	return m, nil
 }
