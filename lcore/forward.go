@@ -187,7 +187,7 @@ func (w *Worker) follow(s *Snapshot, svc *service, p *pending, f *flowtable.Flow
 	gone := uint32(f.Slot) >= svc.count || s.reals[at].state == RealGone
 	reopened := f.State.Reusable() && p.flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
 	if gone || reopened {
-		if at = w.reschedule(s, svc, p, f, gone); at == noReal {
+		if at = w.reschedule(s, svc, p, f, reopened); at == noReal {
 			return noReal
 		}
 	}
@@ -203,8 +203,8 @@ func (w *Worker) follow(s *Snapshot, svc *service, p *pending, f *flowtable.Flow
 	return at
 }
 
-// reschedule gives a tracked flow another real server and moves its count there.
-func (w *Worker) reschedule(s *Snapshot, svc *service, p *pending, f *flowtable.Flow, gone bool) uint32 {
+// reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
+func (w *Worker) reschedule(s *Snapshot, svc *service, p *pending, f *flowtable.Flow, reopened bool) uint32 {
 	slot := svc.table.Pick(w.packetHash(s, svc, p), &w.cursors[p.key.Service])
 	if slot == sched.None {
 		return noReal
@@ -216,11 +216,11 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, p *pending, f *flowtable.
 	at := svc.first + uint32(slot)
 	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
 	c.add(f.State, 1)
-	if gone {
-		c.Rescheduled++
-	} else {
+	if reopened {
 		c.Connections++
 		f.Start = w.seconds()
+	} else {
+		c.Rescheduled++
 	}
 	return at
 }
