@@ -61,6 +61,10 @@ func (g *Guard) step(now time.Time) (wait time.Duration, changed bool) {
 	defer g.mu.Unlock()
 	next := now.Add(garpRefresh)
 	left := sendAtOnce
+	paused := now.Before(g.resume)
+	if paused {
+		left = 0
+	}
 	for _, v := range g.vips {
 		left -= g.advance(v, now, left)
 		for _, due := range []time.Time{v.nextProbe, v.nextGARP} {
@@ -68,6 +72,9 @@ func (g *Guard) step(now time.Time) (wait time.Duration, changed bool) {
 				next = due
 			}
 		}
+	}
+	if left == 0 && !paused {
+		g.resume = now.Add(sendPause)
 	}
 	changed, g.changed = g.changed, false
 	return max(next.Sub(now), sendPause), changed

@@ -60,7 +60,8 @@ type Guard struct {
 	active  bool
 	linkUp  bool
 	vips    map[netip.Addr]*vip
-	changed bool // OnChange is to be called
+	changed bool      // OnChange is to be called
+	resume  time.Time // nothing is sent before, because much was
 }
 
 // vip is a VIP with what is to be sent for it. A zero time stands for never.

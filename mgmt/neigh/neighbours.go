@@ -28,10 +28,10 @@ const (
 
 	// subscribeRetry is the pause before a lost subscription is renewed.
 	subscribeRetry = 100 * time.Millisecond
-
-	// updateBuffer is room for the messages of some ten thousand neighbours, in bytes.
-	updateBuffer = 4 << 20
 )
+
+// updateBuffer is room for the messages of some ten thousand neighbours, in bytes. A variable for tests.
+var updateBuffer = 4 << 20
 
 // Neighbour is a target and what the kernel knows of it.
 type Neighbour struct {
@@ -246,7 +246,7 @@ func (n *Neighbours) note(addr netip.Addr, update netlink.NeighUpdate) (changed,
 		return false, false
 	}
 	if update.Type == unix.RTM_DELNEIGH {
-		t.State = unix.NUD_NONE
+		t.State, t.nextUse = unix.NUD_NONE, time.Time{} // resolve it anew
 		return false, false
 	}
 	t.State = NUD(update.State)
@@ -258,14 +258,14 @@ func (n *Neighbours) note(addr netip.Addr, update netlink.NeighUpdate) (changed,
 		return false, false
 	}
 	if t.MAC != (frame.MAC{}) && update.State&nudConfirmed == 0 {
-		return false, update.State == unix.NUD_STALE
+		return false, update.State&(unix.NUD_STALE|unix.NUD_DELAY) != 0
 	}
 	n.cfg.Log.Info("real server's MAC", zap.Stringer("real_server", addr), zap.Stringer("mac", mac), zap.Stringer("before", t.MAC))
 	t.MAC = mac
 	return true, false
 }
 
-// confirm makes the kernel ask the neighbour at its new MAC now: one that is only stale is used for seconds before.
+// confirm makes the kernel ask the neighbour at its new MAC now; by itself it would wait for five seconds of use.
 func (n *Neighbours) confirm(handle *netlink.Handle, neighbour netlink.Neigh) {
 	neighbour.State = unix.NUD_PROBE
 	n.set(handle, neighbour)
