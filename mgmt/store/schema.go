@@ -222,7 +222,7 @@ func (f fields) onlyFor(t CheckType) fields {
 func (d *decoder) realServers(n ast.Node, at *place) []RealServer {
 	var servers []RealServer
 	d.list(n, at, func(i int, item ast.Node) {
-		servers = append(servers, d.realServer(item, at.item(i, scalar(item, "address"))))
+		servers = append(servers, d.realServer(item, at.item(i, realServerLabel(scalar(item, "address")))))
 	})
 	return servers
 }

@@ -84,6 +84,14 @@ func serviceLabel(name string) string {
 	return ""
 }
 
+// realServerLabel is what a real server is called in messages: its address, if it is one.
+func realServerLabel(address string) string {
+	if addr, err := netip.ParseAddr(address); err == nil && addr.Is4() {
+		return address
+	}
+	return ""
+}
+
 // frontend is what a client addresses.
 type frontend struct {
 	vip      netip.Addr
@@ -280,11 +288,7 @@ func (v *validator) realServers(servers []RealServer, at *place, vips map[netip.
 	}
 	seen := map[netip.Addr]*place{}
 	for i, rs := range servers {
-		label := ""
-		if rs.Address.IsValid() {
-			label = rs.Address.String()
-		}
-		at := at.item(i, label)
+		at := at.item(i, realServerLabel(rs.Address.String()))
 		if first, again := seen[rs.Address]; again && rs.Address.IsValid() {
 			v.wrong(at, "is listed twice%s: keep one", v.since(first))
 			continue

@@ -138,7 +138,8 @@ func timeoutWants(old, now Timeouts) []want {
 	}
 }
 
-// checksWant edits one check within; lists, and a check of another type, are written anew.
+// checksWant edits one check within; lists, and a check of another type, are written anew. A check that names no port
+// says another thing once the service's port is another.
 func checksWant(old, now Service) want {
 	var fresh []string
 	for _, check := range now.HealthChecks {
@@ -147,7 +148,7 @@ func checksWant(old, now Service) want {
 	w := want{
 		key:    "health_check",
 		flow:   strings.Join(fresh, ", "),
-		same:   slices.Equal(old.HealthChecks, now.HealthChecks),
+		same:   slices.Equal(old.HealthChecks, now.HealthChecks) && old.Protocol == now.Protocol && old.Port == now.Port,
 		unsaid: slices.Equal(now.HealthChecks, defaultChecks(now)),
 	}
 	if len(fresh) != 1 {
