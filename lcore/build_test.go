@@ -26,7 +26,7 @@ func to(mac frame.MAC) edit   { return put(0, mac[:]...) }
 // put writes bytes at an offset of the frame.
 func put(offset int, b ...byte) edit {
 	return func(f []byte) []byte {
-		copy(f[offset:], b)
+		copy(f[min(offset, len(f)):], b)
 		return f
 	}
 }

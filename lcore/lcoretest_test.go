@@ -1,6 +1,7 @@
 package lcore_test
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 
@@ -77,37 +78,39 @@ type bench struct {
 	began uint64 // TSC at which the first step of a story began
 }
 
+// newBench makes a bench that lives as long as the test.
 func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 	t.Helper()
-	queue, err := memory.New()
+	b, err := openBench(flows, s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	punts, err := lcore.NewRing(1024)
-	if err != nil {
-		t.Fatal(err)
-	}
-	burst, err := lcore.NewBurst()
-	if err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func openBench(flows int, s *lcore.Spec) (*bench, error) {
+	queue, err1 := memory.New()
+	punts, err2 := lcore.NewRing(1024)
+	burst, err3 := lcore.NewBurst()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
 	}
 	queue.Now, queue.Step = tscHz+tscHz/32, 1000 // amid a tick
 	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	w.Publish(lcore.Compile(s))
-	t.Cleanup(func() {
-		if err := w.Close(); err != nil {
-			t.Error(err)
-		}
-		for _, closed := range []error{queue.Close(), punts.Close(), burst.Free()} {
-			if closed != nil {
-				t.Error(closed)
-			}
-		}
-	})
-	return &bench{Worker: w, queue: queue, punts: punts, burst: burst}
+	return &bench{Worker: w, queue: queue, punts: punts, burst: burst}, nil
+}
+
+func (b *bench) close() error {
+	return errors.Join(b.Worker.Close(), b.queue.Close(), b.punts.Close(), b.burst.Free())
 }
 
 // run sends frames through the worker and returns what became of each.

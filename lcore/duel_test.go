@@ -1,0 +1,182 @@
+package lcore_test
+
+import (
+	"bytes"
+	"fmt"
+
+	"turnout/flowtable"
+	"turnout/lcore"
+)
+
+// A duel runs a worker and its twin over the same frames, snapshots and time. Its errors tell where they differ.
+type duel struct {
+	*bench
+	*twin
+	received, bytes uint64
+}
+
+func newDuel(flows int, spec *lcore.Spec) (*duel, error) {
+	b, err := openBench(flows, spec)
+	if err != nil {
+		return nil, err
+	}
+	d := &duel{bench: b, twin: newTwin(spec)}
+	d.pass(0)
+	return d, nil
+}
+
+// pass lets ticks go by.
+func (d *duel) pass(ticks uint32) {
+	d.queue.Now += uint64(ticks) * tscHz / flowtable.TicksPerSecond
+	d.now = uint32(d.queue.Now * flowtable.TicksPerSecond / tscHz)
+}
+
+func (d *duel) publish(spec *lcore.Spec) {
+	d.spec = spec
+	d.Publish(lcore.Compile(spec))
+}
+
+// send gives frames to both and compares what becomes of each.
+func (d *duel) send(frames ...[]byte) error {
+	d.queue.Out = nil
+	decisions := d.run(frames...)
+	if len(decisions) != len(frames) {
+		return fmt.Errorf("%d frames were decided, want %d", len(decisions), len(frames))
+	}
+	var sent [][]byte
+	for i, f := range frames {
+		want := d.decide(f)
+		d.count(f, want)
+		d.received, d.bytes = d.received+1, d.bytes+uint64(len(f))
+		after := f
+		if want.verdict == lcore.Forward {
+			after = rewritten(f, want.real.MAC)
+			sent = append(sent, after)
+		}
+		if got := decisions[i]; got.Verdict != want.verdict || !bytes.Equal(got.After, after) {
+			return fmt.Errorf("frame % x: got %s and % x; want %+v and % x", f, verdicts[got.Verdict], got.After, want, after)
+		}
+		if err := d.comparePunt(f, want); err != nil {
+			return err
+		}
+	}
+	if len(d.queue.Out) != len(sent) {
+		return fmt.Errorf("%d frames were sent, want %d", len(d.queue.Out), len(sent))
+	}
+	for i, f := range d.queue.Out {
+		if !bytes.Equal(f, sent[i]) {
+			return fmt.Errorf("sent % x, want % x", f, sent[i])
+		}
+	}
+	return d.compareCounters()
+}
+
+func (d *duel) comparePunt(f []byte, want end) error {
+	if want.verdict != lcore.Punt {
+		return nil
+	}
+	buf := make([]byte, lcore.RingFrameMax)
+	n, kind, ok := d.punts.Take(buf)
+	if !ok || lcore.PuntKind(kind) != want.kind || !bytes.Equal(buf[:n], f) {
+		return fmt.Errorf("punt ring: got %v, kind %d, % x; want kind %s, % x", ok, kind, buf[:n], want.kind, f)
+	}
+	return nil
+}
+
+func (d *duel) compareCounters() error {
+	c := d.ReadCounters()
+	if c.Drops != d.drops || c.Punted != d.punted {
+		return fmt.Errorf("drops %d and punts %d, want %d and %d", c.Drops, c.Punted, d.drops, d.punted)
+	}
+	if c.RxPackets != d.received || c.RxBytes != d.bytes {
+		return fmt.Errorf("received %d frames, %d bytes; want %d and %d", c.RxPackets, c.RxBytes, d.received, d.bytes)
+	}
+	if err := d.balance(); err != nil {
+		return err
+	}
+	for counter, want := range d.reals {
+		got := d.ReadReal(counter)
+		got.Active, got.Inactive = 0, 0 // compareFlows looks at them
+		if got != *want {
+			return fmt.Errorf("real server %s: counted %+v, want %+v", letter(int(counter)), got, *want)
+		}
+	}
+	return nil
+}
+
+// balance checks that every frame received came to exactly one end, and that those sent were received.
+func (b *bench) balance() error {
+	c, p := b.ReadCounters(), b.ReadPort()
+	in, out := c.RxPackets+p.Injected+p.Generated, p.TxPackets+p.TxDropped
+	for _, n := range c.Drops {
+		out += n
+	}
+	for _, n := range c.Punted {
+		out += n
+	}
+	if in != out {
+		return fmt.Errorf("the books do not balance: %d in, %d out: %+v, %+v", in, out, c, p)
+	}
+	return nil
+}
+
+// compareFlows lists the worker's flows and compares them with the twin's; flows that expired may still be there. The
+// flow counts of the real servers must be those of the list.
+func (d *duel) compareFlows() error {
+	alive, held := 0, map[uint32]tally{}
+	for _, f := range d.listed() {
+		id := flowID{f.Service, address(f.Client), f.ClientPort, f.VIPPort}
+		counter := d.serviceByID(f.Service).Reals[f.Slot].Counter
+		count := held[counter]
+		if f.State == flowtable.Established {
+			count.active++
+		} else {
+			count.inactive++
+		}
+		held[counter] = count
+		want := d.flows[id]
+		if f.Expired(d.now) {
+			continue
+		}
+		alive++
+		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry}) {
+			return fmt.Errorf("flow %+v: got %+v, want %+v", id, f, want)
+		}
+	}
+	for id, f := range d.flows {
+		if int32(d.now-f.expiry) >= 0 {
+			delete(d.flows, id)
+		}
+	}
+	if alive != len(d.flows) {
+		return fmt.Errorf("%d flows are held, want %d", alive, len(d.flows))
+	}
+	for counter := range d.reals {
+		got := d.ReadReal(counter)
+		if want := held[counter]; got.Active != want.active || got.Inactive != want.inactive {
+			return fmt.Errorf("real server %s: counted %d active and %d inactive flows, holds %+v", letter(int(counter)), got.Active, got.Inactive, want)
+		}
+	}
+	return nil
+}
+
+// listed copies the flow table between two turns.
+func (b *bench) listed() []flowtable.Flow {
+	out := make([]flowtable.Flow, 4*b.FlowCapacity())
+	n := 0
+	for cursor, done := uint64(0), false; !done; {
+		var copied int
+		copied, cursor, done = b.FlowTable().CopyFrom(cursor, 64, out[n:])
+		n += copied
+	}
+	return out[:n]
+}
+
+func (d *duel) serviceByID(id uint16) *lcore.ServiceSpec {
+	for i := range d.spec.Services {
+		if d.spec.Services[i].ID == id {
+			return &d.spec.Services[i]
+		}
+	}
+	return nil
+}

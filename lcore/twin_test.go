@@ -1,0 +1,291 @@
+package lcore_test
+
+import (
+	"math/big"
+	"net/netip"
+
+	"turnout/flowtable"
+	"turnout/lcore"
+	"turnout/lcore/frame"
+	"turnout/sched"
+)
+
+// A twin decides as a worker must, one frame after the other, with maps and slices and no thought of speed. Its flow
+// table has room for everything. What it shares with the worker is the state table of flows and the schedulers' tables,
+// which have twins of their own.
+type twin struct {
+	spec    *lcore.Spec
+	now     uint32 // tick
+	flows   map[flowID]*twinFlow
+	cursors map[uint16]uint32 // by service
+	reals   map[uint32]*lcore.RealCounters
+	drops   [lcore.Reasons]uint64
+	punted  [lcore.PuntKinds]uint64
+}
+
+type flowID struct {
+	service    uint16
+	client     netip.Addr
+	clientPort uint16
+	vipPort    uint16
+}
+
+type twinFlow struct {
+	slot   uint16
+	state  flowtable.State
+	expiry uint32
+}
+
+// An end is what becomes of a frame.
+type end struct {
+	verdict lcore.Verdict
+	reason  lcore.Reason   // of a drop
+	kind    lcore.PuntKind // of a punt
+	real    *lcore.RealSpec
+}
+
+func newTwin(spec *lcore.Spec) *twin {
+	return &twin{spec: spec, flows: map[flowID]*twinFlow{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
+}
+
+// count keeps the books.
+func (w *twin) count(f []byte, e end) {
+	switch e.verdict {
+	case lcore.Drop:
+		w.drops[e.reason]++
+	case lcore.Punt:
+		w.punted[e.kind]++
+	case lcore.Forward:
+		c := w.countersOf(e.real)
+		c.Packets++
+		c.Bytes += uint64(len(f))
+	}
+}
+
+func (w *twin) countersOf(r *lcore.RealSpec) *lcore.RealCounters {
+	if w.reals[r.Counter] == nil {
+		w.reals[r.Counter] = &lcore.RealCounters{}
+	}
+	return w.reals[r.Counter]
+}
+
+func dropped(r lcore.Reason) end  { return end{reason: r} }
+func punted(k lcore.PuntKind) end { return end{verdict: lcore.Punt, kind: k} }
+
+// decide is the order of decisions as docs/packets.md has it.
+func (w *twin) decide(f []byte) end {
+	if len(f) < 14 {
+		return dropped(lcore.ReasonTooShort)
+	}
+	to, from, etherType := frame.MAC(f[:6]), frame.MAC(f[6:12]), number(f[12:14])
+	switch {
+	case from == w.spec.PortMAC:
+		return dropped(lcore.ReasonLoop)
+	case to != w.spec.PortMAC && to[0]%2 == 0:
+		return dropped(lcore.ReasonNotForUs)
+	case etherType == 0x0806:
+		return punted(lcore.PuntARP)
+	case etherType != 0x0800:
+		return punted(lcore.PuntOther)
+	}
+	pkt := f[14:]
+	if len(pkt) < 20 {
+		return dropped(lcore.ReasonTooShort)
+	}
+	headerLen, totalLen := 4*(int(pkt[0])%16), number(pkt[2:4])
+	switch {
+	case pkt[0]>>4 != 4:
+		return dropped(lcore.ReasonBadVersion)
+	case headerLen < 20:
+		return dropped(lcore.ReasonBadHeader)
+	case totalLen < headerLen || totalLen > len(pkt):
+		return dropped(lcore.ReasonBadLength)
+	}
+	dst := netip.AddrFrom4([4]byte(pkt[16:20]))
+	switch {
+	case !w.isVIP(dst) && dst == address(w.spec.DIP):
+		return punted(lcore.PuntDIP)
+	case !w.isVIP(dst):
+		return punted(lcore.PuntOther)
+	case to != w.spec.PortMAC:
+		return dropped(lcore.ReasonNotForUs)
+	case w.spec.Standby:
+		return dropped(lcore.ReasonStandby)
+	case pkt[6]&0x20 != 0 || number(pkt[6:8])%0x2000 != 0:
+		return dropped(lcore.ReasonFragment)
+	}
+	return w.decideTransport(f, from, pkt[9], netip.AddrFrom4([4]byte(pkt[12:16])), dst, pkt[headerLen:totalLen])
+}
+
+// decideTransport decides a whole packet to a VIP.
+func (w *twin) decideTransport(f []byte, from frame.MAC, protocol uint8, src, dst netip.Addr, segment []byte) end {
+	shortest := map[uint8]int{1: 8, 6: 20, 17: 8}
+	n, known := shortest[protocol]
+	switch {
+	case !known:
+		return dropped(lcore.ReasonProtocol)
+	case len(segment) < n:
+		return dropped(lcore.ReasonTooShort)
+	case protocol == 1 && segment[0] != 8:
+		return dropped(lcore.ReasonICMP)
+	case protocol == 1:
+		return punted(lcore.PuntEcho)
+	}
+	svc := w.service(dst, protocol, uint16(number(segment[2:4])))
+	if svc == nil {
+		return dropped(lcore.ReasonNoService)
+	}
+	if w.forbidden(from, dst) {
+		return dropped(lcore.ReasonLoop)
+	}
+	flags := uint8(0)
+	if protocol == 6 {
+		flags = segment[13]
+	}
+	id := flowID{svc.ID, src, uint16(number(segment[:2])), uint16(number(segment[2:4]))}
+	slot := w.slot(svc, id, flags)
+	if slot == sched.None {
+		return dropped(lcore.ReasonNoRealServer)
+	}
+	r := &svc.Reals[slot]
+	if r.MAC == from {
+		return dropped(lcore.ReasonLoop)
+	}
+	return end{verdict: lcore.Forward, real: r}
+}
+
+// slot is the real server of a flow, which is remembered.
+func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
+	f := w.flows[id]
+	if f != nil && int32(w.now-f.expiry) >= 0 {
+		delete(w.flows, id)
+		f = nil
+	}
+	if f == nil {
+		return w.newFlow(svc, id, flags)
+	}
+	gone := svc.Reals[f.slot].State == lcore.RealGone
+	closing := f.state == flowtable.FinWait || f.state == flowtable.TimeWait || f.state == flowtable.Close
+	reopened := closing && flags&frame.TCPSyn != 0 && flags&frame.TCPRst == 0
+	if gone || reopened {
+		slot := w.pick(svc, id)
+		if slot == sched.None {
+			return sched.None
+		}
+		f.slot = slot
+		if c := w.countersOf(&svc.Reals[slot]); reopened {
+			c.Connections++
+		} else {
+			c.Rescheduled++
+		}
+	}
+	f.state = f.state.Next(flags)
+	f.expiry = w.now + svc.Timeouts[f.state]
+	return f.slot
+}
+
+// newFlow picks a real server. A flow that begins with its end is not remembered.
+func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
+	slot := w.pick(svc, id)
+	if slot == sched.None {
+		return sched.None
+	}
+	state := flowtable.UDP
+	if svc.Protocol == frame.ProtocolTCP {
+		state = flowtable.None.Next(flags)
+	}
+	if state == flowtable.Close {
+		return svc.Table.PickByHash(w.hash(svc, id))
+	}
+	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state]}
+	w.countersOf(&svc.Reals[slot]).Connections++
+	return slot
+}
+
+func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
+	if svc.Table == nil {
+		return sched.None
+	}
+	cursor := w.cursors[svc.ID]
+	slot := svc.Table.Pick(w.hash(svc, id), &cursor)
+	w.cursors[svc.ID] = cursor
+	return slot
+}
+
+// hash is the keyed hash of a flow that every director computes alike.
+func (w *twin) hash(svc *lcore.ServiceSpec, id flowID) uint64 {
+	client, vip := id.client.As4(), address(svc.VIP).As4()
+	ports := uint64(id.clientPort)*65536 + uint64(id.vipPort)
+	if svc.HashSource {
+		ports = 0
+	}
+	key := w.spec.MaglevKey
+	h := foldedProduct(uint64(number(client[:]))<<32^uint64(number(vip[:]))^key[0], ports^key[1])
+	return foldedProduct(h^key[1], key[0])
+}
+
+// foldedProduct multiplies and combines the halves of the 128 bits.
+func foldedProduct(a, b uint64) uint64 {
+	p := new(big.Int).Mul(new(big.Int).SetUint64(a), new(big.Int).SetUint64(b))
+	low := new(big.Int).And(p, new(big.Int).SetUint64(1<<64-1))
+	return low.Uint64() ^ p.Rsh(p, 64).Uint64()
+}
+
+func (w *twin) isVIP(a netip.Addr) bool {
+	for _, svc := range w.spec.Services {
+		if !svc.Withdrawn && address(svc.VIP) == a {
+			return true
+		}
+	}
+	return false
+}
+
+// service finds the service of a VIP, protocol and port, or that of every port.
+func (w *twin) service(vip netip.Addr, protocol uint8, port uint16) (found *lcore.ServiceSpec) {
+	for i := range w.spec.Services {
+		svc := &w.spec.Services[i]
+		if svc.Withdrawn || address(svc.VIP) != vip || svc.Protocol != protocol {
+			continue
+		}
+		if svc.Port == port {
+			return svc
+		}
+		if svc.Port == 0 {
+			found = svc
+		}
+	}
+	return found
+}
+
+// forbidden says whether a MAC is that of a peer director or of a real server behind the VIP.
+func (w *twin) forbidden(mac frame.MAC, vip netip.Addr) bool {
+	if mac == (frame.MAC{}) {
+		return false
+	}
+	for _, peer := range w.spec.PeerMACs {
+		if peer == mac {
+			return true
+		}
+	}
+	for _, svc := range w.spec.Services {
+		if svc.Withdrawn || address(svc.VIP) != vip {
+			continue
+		}
+		for _, r := range svc.Reals {
+			if r.MAC == mac {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// number reads a big-endian number.
+func number(b []byte) (n int) {
+	for _, digit := range b {
+		n = n*256 + int(digit)
+	}
+	return n
+}
+
+func address(v uint32) netip.Addr { return netip.AddrFrom4([4]byte(fourBytes(v))) }
