@@ -340,6 +340,18 @@ func TestFlowsFail(t *testing.T) {
 	}
 }
 
+// goneClient fails every write, as a closed connection does.
+type goneClient struct{ http.ResponseWriter }
+
+func (goneClient) Write([]byte) (int, error) { return 0, net.ErrClosed }
+
+func TestClientGone(t *testing.T) {
+	h := handler(t, apitest.New(), unixSocket)
+	for _, path := range []string{"/v1/services", "/v1/services/none", "/openapi.json", "/none"} {
+		h.ServeHTTP(goneClient{httptest.NewRecorder()}, httptest.NewRequest("GET", path, nil)) // must not panic
+	}
+}
+
 // FuzzBodies: whatever a client sends, the fault is the client's (4xx) or there is none.
 func FuzzBodies(f *testing.F) {
 	for _, seed := range []string{

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -40,7 +41,18 @@ func humaConfig() huma.Config {
 	config.Components.Schemas = huma.NewMapRegistry(schemas, schemaName)
 	config.DocsPath, config.SchemasPath, config.OpenAPIPath = "", "", ""
 	config.CreateHooks = nil
+	format := huma.Format{Marshal: writeJSON, Unmarshal: json.Unmarshal}
+	config.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	return config
+}
+
+// writeJSON does not tell of a client that has gone meanwhile: huma would panic.
+func writeJSON(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err == nil {
+		_, _ = w.Write(append(text, '\n'))
+	}
+	return err
 }
 
 // schemaName keeps the store's types apart from the API's of the same name: a Service is what answers show, a

@@ -92,7 +92,7 @@ func newHTTPServer(cfg Config, handler http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          zap.NewStdLog(cfg.Log),
+		ErrorLog:          zap.NewStdLog(cfg.Log),                                   // broken handshakes, for the most part
 		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){}, // HTTP/1.1 is enough
 	}
 }
