@@ -1,0 +1,153 @@
+package director
+
+import (
+	"net/netip"
+	"testing"
+
+	"turnout/lcore"
+	"turnout/mgmt/store"
+)
+
+func web(addresses ...string) store.Service {
+	svc := store.Service{
+		Name: "web", VIP: netip.MustParseAddr("192.168.57.100"), Protocol: store.TCP, Port: 80, Scheduler: "maglev",
+		Maglev: store.Maglev{TableSize: 251, Hash: store.HashFiveTuple}, HealthChecks: store.HealthChecks{{Type: store.CheckNone}},
+		Timeouts: store.Timeouts{Established: 900e9, SynReceived: 60e9, FinWait: 120e9, UDP: 300e9},
+	}
+	for _, a := range addresses {
+		svc.RealServers = append(svc.RealServers, store.RealServer{Address: netip.MustParseAddr(a), Weight: 1})
+	}
+	return svc
+}
+
+func stateOf(services ...store.Service) *store.State { return &store.State{Services: services} }
+
+// counts stands for what the lcores counted.
+type counts map[uint32]lcore.RealCounters
+
+func (c counts) read(n uint32) lcore.RealCounters { return c[n] }
+
+func update(t *testing.T, r *registry, epoch uint64, c counts, services ...store.Service) *identity {
+	t.Helper()
+	if err := r.update(stateOf(services...), epoch, c.read); err != nil {
+		t.Fatal(err)
+	}
+	if len(services) == 0 {
+		return nil
+	}
+	return r.services[keyOf(&services[0])]
+}
+
+func TestNumbersStayWhileConfigured(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	before := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
+	slot, counter := before.slotOf[netip.MustParseAddr("10.0.0.2")], before.slots[1].counter
+	after := update(t, r, 2, c, web("10.0.0.3", "10.0.0.2"))
+	if after != before || after.slotOf[netip.MustParseAddr("10.0.0.2")] != slot || after.slots[slot].counter != counter {
+		t.Errorf("10.0.0.2 had slot %d and counter %d, has %+v", slot, counter, after.slots)
+	}
+	if after.slotOf[netip.MustParseAddr("10.0.0.3")] != 2 {
+		t.Errorf("10.0.0.3 has slot %d, want 2: slot 0 may still have flows", after.slotOf[netip.MustParseAddr("10.0.0.3")])
+	}
+}
+
+func TestSlotIsReusedOnlyWithoutFlows(t *testing.T) {
+	gone := netip.MustParseAddr("10.0.0.1")
+	for _, c := range []struct {
+		name string
+		seen uint64 // epoch that every lcore has seen
+		left lcore.RealCounters
+		free bool
+	}{
+		{"an lcore looks at an older snapshot", 4, lcore.RealCounters{}, false},
+		{"a flow is established", 5, lcore.RealCounters{Active: 1}, false},
+		{"a flow is closing", 5, lcore.RealCounters{Inactive: 1}, false},
+		{"no flows are left", 5, lcore.RealCounters{}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, seen := newRegistry(), counts{}
+			update(t, r, 1, seen, web("10.0.0.1", "10.0.0.2"))
+			id := update(t, r, 5, seen, web("10.0.0.2"))
+			seen[id.slots[0].counter] = c.left
+			r.reap(c.seen, seen.read)
+			if _, kept := id.slotOf[gone]; kept == c.free {
+				t.Errorf("slot kept: %v, want %v", kept, !c.free)
+			}
+		})
+	}
+}
+
+func TestServiceOfTheSameNameElsewhereIsAnother(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	before := update(t, r, 1, c, web("10.0.0.1"))
+	moved := web("10.0.0.1")
+	moved.VIP = netip.MustParseAddr("192.168.57.101")
+	after := update(t, r, 2, c, moved)
+	if after.id == before.id {
+		t.Errorf("the flows of the old VIP would be taken for the new one's: id %d", after.id)
+	}
+	if !before.withdrawn {
+		t.Error("the old service is not withdrawn")
+	}
+	r.reap(2, c.read)
+	if len(r.services) != 1 {
+		t.Errorf("%d services after the old one's last flow ended, want 1", len(r.services))
+	}
+	if again := update(t, r, 3, c, moved, web("10.0.0.1")); again != after {
+		t.Error("the service that stayed is another one now")
+	}
+}
+
+func TestComingBackKeepsTheSlot(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	before := update(t, r, 1, c, web("10.0.0.1"))
+	c[before.slots[0].counter] = lcore.RealCounters{Active: 3}
+	update(t, r, 2, c)
+	r.reap(2, c.read)
+	after := update(t, r, 3, c, web("10.0.0.1"))
+	if after != before || after.withdrawn || after.slots[0].gone {
+		t.Errorf("the service's flows are orphans: %+v", after)
+	}
+}
+
+func TestRetiredCountsAreKept(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	id := update(t, r, 1, c, web("10.0.0.1"))
+	c[id.slots[0].counter] = lcore.RealCounters{Packets: 10, Connections: 2}
+	update(t, r, 2, c)
+	r.reap(2, c.read)
+	key := realKey{"web", netip.MustParseAddr("10.0.0.1")}
+	if got := r.retired[key]; got.packets != 10 || got.connections != 2 {
+		t.Errorf("retired %+v, want 10 packets and 2 connections", got)
+	}
+	id = update(t, r, 3, c, web("10.0.0.1"))
+	if base := id.slots[0].base; base.packets != 10 {
+		t.Errorf("the counter is used again from %d packets on, want 10", base.packets)
+	}
+}
+
+func TestWeightZeroKeepsTheLastWeight(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	svc := web("10.0.0.1")
+	svc.RealServers[0].Weight = 7
+	update(t, r, 1, c, svc)
+	svc.RealServers[0].Weight = 0
+	if id := update(t, r, 2, c, svc); id.slots[0].weight != 7 {
+		t.Errorf("weight %d for the table, want 7: other slots would move", id.slots[0].weight)
+	}
+}
+
+func TestNumbersRunOut(t *testing.T) {
+	n := numbers{limit: 2}
+	a, _ := n.take()
+	if _, ok := n.take(); !ok {
+		t.Fatal("the second of two was refused")
+	}
+	if _, ok := n.take(); ok {
+		t.Error("a third of two was given")
+	}
+	n.give(a)
+	if b, ok := n.take(); !ok || b != a {
+		t.Errorf("got %d, %v; want %d again", b, ok, a)
+	}
+}
