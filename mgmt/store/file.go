@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +36,7 @@ func (s *Store) replace(before, after []byte) error {
 	return writeFile(target, after, info)
 }
 
-// keep stores content as the next generation.
+// keep stores content as the next generation, unless a Save that failed later has stored it already.
 func (s *Store) keep(content []byte, like fs.FileInfo) error {
 	dir := s.Generations()
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -45,11 +46,14 @@ func (s *Store) keep(content []byte, like fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	next := 1
+	latest := 0
 	if len(numbers) > 0 {
-		next = numbers[len(numbers)-1] + 1
+		latest = numbers[len(numbers)-1]
 	}
-	return writeFile(generationFile(dir, next), content, like)
+	if kept, err := os.ReadFile(generationFile(dir, latest)); err == nil && bytes.Equal(kept, content) {
+		return nil
+	}
+	return writeFile(generationFile(dir, latest+1), content, like)
 }
 
 // prune deletes all but the latest generations.

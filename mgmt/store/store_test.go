@@ -1,0 +1,250 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// loadedStore is a Store over a new file with this text in a folder of its own.
+func loadedStore(t *testing.T, dir, text string) (*Store, State) {
+	t.Helper()
+	path := filepath.Join(dir, "services.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, _, err := s.Load(testSegment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, state
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func wantErrorText(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || err.Error() != want {
+		t.Errorf("got error %v\nwant %s", err, want)
+	}
+}
+
+func TestOpenMissing(t *testing.T) {
+	_, err := Open("/nonexistent/services.yaml")
+	wantErrorText(t, err, `/nonexistent/services.yaml is missing: create it; one line "services: []" is enough for a start`)
+	s, _ := loadedStore(t, t.TempDir(), "services: []\n")
+	if err := os.Remove(s.Path()); err != nil {
+		t.Fatal(err)
+	}
+	want := s.Path() + ` is missing: put it back (older ones are in ` + s.Path() + `.generations), or create it with the one line "services: []"`
+	_, _, err = s.Load(testSegment)
+	wantErrorText(t, err, want)
+	wantErrorText(t, s.Save(validState()), want)
+}
+
+// What a person has written and not loaded is never written over, whether it is good or bad.
+func TestSaveOverHandEdit(t *testing.T) {
+	for name, edit := range map[string]string{"good": "services: []  # by hand\n", "bad": "services: [\n"} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := loadedStore(t, t.TempDir(), "services: []\n")
+			if err := os.WriteFile(s.Path(), []byte(edit), 0o640); err != nil {
+				t.Fatal(err)
+			}
+			wantRefused(t, s, edit)
+			_, _, err := s.Load(testSegment)
+			if (err == nil) != (name == "good") {
+				t.Errorf("load: %v", err)
+			}
+			if name == "bad" {
+				wantRefused(t, s, edit)
+			} else if err := s.Save(validState()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func wantRefused(t *testing.T, s *Store, text string) {
+	t.Helper()
+	err := s.Save(validState())
+	if !errors.Is(err, ErrFileChanged) {
+		t.Errorf("save over a hand edit: %v", err)
+	}
+	if got := content(t, s.Path()); got != text {
+		t.Errorf("the file is now %q", got)
+	}
+}
+
+func TestSaveBeforeLoad(t *testing.T) {
+	s, _ := loadedStore(t, t.TempDir(), "services: []\n")
+	again, err := Open(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantRefused(t, again, "services: []\n")
+}
+
+// Mode and owner stay, links stay links, and only files that belong there are left in the folder.
+func TestSaveKeepsFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		needs(t, "root, to give files away")
+	}
+	dir := t.TempDir()
+	s, state := loadedStore(t, dir, web)
+	if err := errors.Join(os.Chown(s.Path(), 65534, 65534), os.Chmod(s.Path(), 0o604)); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link.yaml")
+	if err := os.Symlink(s.Path(), link); err != nil {
+		t.Fatal(err)
+	}
+	linked, err := Open(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := linked.Load(testSegment); err != nil {
+		t.Fatal(err)
+	}
+	leftover := filepath.Join(dir, ".services.yaml.new")
+	if err := os.WriteFile(leftover, []byte("half of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	state.Services[0].Port = 81
+	if err := linked.Save(state); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	if info.Mode() != 0o604 || owner.Uid != 65534 || owner.Gid != 65534 {
+		t.Errorf("mode %v, owner %d:%d", info.Mode(), owner.Uid, owner.Gid)
+	}
+	if target, err := os.Readlink(link); err != nil || target != s.Path() {
+		t.Errorf("the link points to %q, %v", target, err)
+	}
+	if _, err := os.Stat(leftover); err == nil {
+		t.Error("what a crash left behind is still there")
+	}
+	if got := content(t, s.Path()); !strings.Contains(got, "port: 81") {
+		t.Errorf("the file is\n%s", got)
+	}
+}
+
+// needs skips a test where the machine lacks something; in CI it must not.
+func needs(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal("this test needs " + what)
+	}
+	t.Skip("this test needs " + what)
+}
+
+func TestGenerations(t *testing.T) {
+	s, state := loadedStore(t, t.TempDir(), web)
+	for i := range 13 {
+		state.Services[0].Port = uint16(1000 + i)
+		state.Services[0].HealthChecks[0].Port = uint16(1000 + i)
+		if err := s.Save(state); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Save(state); err != nil { // which changes nothing
+			t.Fatal(err)
+		}
+	}
+	numbers, err := generations(s.Generations())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(numbers) != keptGenerations || numbers[0] != 4 || numbers[9] != 13 {
+		t.Errorf("generations %v", numbers)
+	}
+	latest := content(t, generationFile(s.Generations(), 13))
+	if want := strings.Replace(web, "port: 80", "port: 1011", 1); latest != want {
+		t.Errorf("the latest is\n%s", latest)
+	}
+	info, err := os.Stat(generationFile(s.Generations(), 13))
+	if err != nil || info.Mode() != 0o640 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
+	}
+}
+
+// A disk that is full at any moment of Save leaves the old file whole, and nothing half written.
+func TestSaveFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
+		needs(t, "to mount a tmpfs: "+err.Error())
+	}
+	defer syscall.Unmount(dir, 0)
+	s, state := loadedStore(t, dir, "# "+strings.Repeat("x", 5000)+web)
+	before := content(t, s.Path())
+	filler := filepath.Join(dir, "filler")
+	for free := 0; free < 48<<10; free += 4 << 10 {
+		fillDisk(t, filler, free)
+		state.Services[0].Port++
+		state.Services[0].HealthChecks[0].Port++
+		err := s.Save(state)
+		os.Remove(filler)
+		if err == nil && free > 0 {
+			return
+		}
+		if !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%d bytes free: %v", free, err)
+		}
+		if got := content(t, s.Path()); got != before {
+			t.Fatalf("%d bytes free: the file is now %q", free, got)
+		}
+		if _, err := os.Stat(filepath.Join(dir, ".services.yaml.new")); err == nil {
+			t.Errorf("%d bytes free: a half written file stays", free)
+		}
+	}
+	t.Error("no disk is large enough")
+}
+
+// fillDisk leaves so many bytes free.
+func fillDisk(t *testing.T, path string, free int) {
+	t.Helper()
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	info, statErr := f.Stat()
+	if err := errors.Join(statErr, f.Truncate(max(0, info.Size()-int64(free))), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A single file mounted into a container cannot be replaced: the error says what can.
+func TestSaveMountedFile(t *testing.T) {
+	s, state := loadedStore(t, t.TempDir(), web)
+	if err := syscall.Mount(s.Path(), s.Path(), "", syscall.MS_BIND, ""); err != nil {
+		needs(t, "to bind-mount a file: "+err.Error())
+	}
+	defer syscall.Unmount(s.Path(), 0)
+	state.Services[0].Port = 81
+	err := s.Save(state)
+	if !errors.Is(err, syscall.EBUSY) || !strings.HasSuffix(err.Error(), "a single mounted file cannot be replaced; mount its folder") {
+		t.Errorf("got %v", err)
+	}
+	if got := content(t, s.Path()); got != web {
+		t.Errorf("the file is\n%s", got)
+	}
+}
