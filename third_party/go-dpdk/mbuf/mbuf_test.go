@@ -60,6 +60,22 @@ func TestDataIsInPlace(t *testing.T) {
 	}
 }
 
+func TestDataFollowsThePacketsFront(t *testing.T) {
+	m := mbuf.PktMbufAlloc(newPool(t, 1))
+	defer m.PktMbufFree()
+	if err := m.PktMbufAppend([]byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	m.PushHeader()
+	if got := m.Data(); len(got) != mbuf.HeaderLen+3 || string(got[mbuf.HeaderLen:]) != "abc" {
+		t.Errorf("with a header in front data is %q, want %d bytes and %q", got, mbuf.HeaderLen, "abc")
+	}
+	m.Chain()
+	if got, want := m.PktLen(), uint32(mbuf.HeaderLen+3+mbuf.NextLen); got != want || len(m.Data()) != mbuf.HeaderLen+3 {
+		t.Errorf("of two segments: length %d, data %d; want %d, %d", got, len(m.Data()), want, mbuf.HeaderLen+3)
+	}
+}
+
 func TestAppendRefusesWhatDoesNotFit(t *testing.T) {
 	m := mbuf.PktMbufAlloc(newPool(t, 1))
 	defer m.PktMbufFree()
