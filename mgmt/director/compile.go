@@ -36,6 +36,7 @@ func (d *Director) compileService(svc *store.Service, id *identity, old *compile
 	for _, rs := range svc.RealServers {
 		n := id.slotOf[rs.Address]
 		live := d.live(svc.Name, &rs)
+		id.slots[n].live = live
 		c.spec.Reals[n].MAC, c.spec.Reals[n].State = live.mac, live.real
 		servers = append(servers, sched.Server{
 			ID: rs.Address.String(), Slot: n, Weight: uint32(id.slots[n].weight), Usable: live.real == lcore.RealUp,
@@ -70,11 +71,16 @@ func (c *compiled) schedule(svc *store.Service, servers []sched.Server, old *com
 	return nil
 }
 
-// reals lists a service's slots as the lcores know them, before it is known which are alive.
+// reals lists a service's slots as the lcores know them, before it is known which of the configured are alive. One that
+// was removed of late, and was alive, keeps its flows.
 func (id *identity) reals() []lcore.RealSpec {
 	reals := make([]lcore.RealSpec, len(id.slots))
 	for n := range id.slots {
-		reals[n].Counter = id.slots[n].counter
+		s := &id.slots[n]
+		reals[n].Counter = s.counter
+		if !s.until.IsZero() && s.live.real != lcore.RealGone {
+			reals[n].MAC, reals[n].State = s.live.mac, lcore.RealDraining
+		}
 	}
 	return reals
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"turnout/lcore"
 	"turnout/mgmt/store"
@@ -16,7 +17,12 @@ type registry struct {
 	ids      numbers
 	counters numbers
 	retired  map[realKey]totals // counts under numbers given back
+	now      func() time.Time
 }
+
+// removalGrace is how long a real server that was removed from a service keeps its flows, so that requests under way are
+// answered. Those that last longer are then scheduled again.
+const removalGrace = 5 * time.Second
 
 // serviceKey is what makes a service the same to its flows.
 type serviceKey struct {
@@ -47,7 +53,9 @@ type slot struct {
 	address netip.Addr // zero: the slot is free
 	counter uint32
 	gone    bool
-	since   uint64 // epoch of the first snapshot that has it so
+	since   uint64    // epoch of the first snapshot in which it is gone: no flow was scheduled there later
+	until   time.Time // until when it keeps its flows though it is gone; zero: no longer
+	live    liveness  // as it was last seen
 	weight  uint16 // the last one above 0, or 1
 	base    totals // what its counter showed when the slot was taken
 }
@@ -59,7 +67,7 @@ var errTooMany = errors.New("no more numbers for services or real servers: wait 
 
 func newRegistry() *registry {
 	return &registry{
-		services: map[serviceKey]*identity{}, retired: map[realKey]totals{},
+		services: map[serviceKey]*identity{}, retired: map[realKey]totals{}, now: time.Now,
 		ids: numbers{limit: 1 << 16}, counters: numbers{limit: lcore.MaxReals},
 	}
 }
@@ -85,7 +93,7 @@ func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lc
 	for key, id := range r.services {
 		if !configured[key] && !id.withdrawn {
 			id.withdrawn, id.since = true, epoch
-			id.abandon(nil, epoch)
+			id.abandon(nil, epoch, time.Time{})
 		}
 	}
 	return nil
@@ -113,12 +121,12 @@ func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch u
 		if err != nil {
 			return err
 		}
-		s.gone = false
+		s.gone, s.until = false, time.Time{}
 		if rs.Weight > 0 {
 			s.weight = rs.Weight
 		}
 	}
-	id.abandon(configured, epoch)
+	id.abandon(configured, epoch, r.now().Add(removalGrace))
 	return nil
 }
 
@@ -154,11 +162,18 @@ func (id *identity) freeSlot() (uint16, bool) {
 	return uint16(len(id.slots) - 1), true
 }
 
-// abandon marks the slots of all but the configured real servers as gone.
-func (id *identity) abandon(configured map[netip.Addr]bool, epoch uint64) {
+// abandon marks the slots of all but the configured real servers as gone; they keep their flows until then.
+func (id *identity) abandon(configured map[netip.Addr]bool, epoch uint64, until time.Time) {
 	for n := range id.slots {
-		if s := &id.slots[n]; s.address.IsValid() && !s.gone && !configured[s.address] {
-			s.gone, s.since = true, epoch
+		s := &id.slots[n]
+		if !s.address.IsValid() || configured[s.address] {
+			continue
+		}
+		if !s.gone {
+			s.gone, s.since, s.until = true, epoch, until
+		}
+		if id.withdrawn {
+			s.until = time.Time{}
 		}
 	}
 }
@@ -169,7 +184,8 @@ func (r *registry) reap(seen uint64, read func(uint32) lcore.RealCounters) (name
 	names = map[string]bool{}
 	for key, id := range r.services {
 		for n := range id.slots {
-			if s := &id.slots[n]; s.gone && s.since <= seen && r.retire(id, s, read(s.counter)) {
+			s := &id.slots[n]
+			if s.gone && s.since <= seen && r.retire(id, s, read(s.counter)) || s.overdue(r.now()) {
 				names[key.name] = true
 			}
 		}
@@ -180,6 +196,15 @@ func (r *registry) reap(seen uint64, read func(uint32) lcore.RealCounters) (name
 		}
 	}
 	return names
+}
+
+// overdue tells, once, that a slot's flows have been kept long enough.
+func (s *slot) overdue(now time.Time) bool {
+	if s.until.IsZero() || now.Before(s.until) {
+		return false
+	}
+	s.until = time.Time{}
+	return true
 }
 
 // retire frees a slot that no flow is counted under.

@@ -3,8 +3,10 @@ package director
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"turnout/lcore"
+	"turnout/lcore/frame"
 	"turnout/mgmt/store"
 )
 
@@ -149,5 +151,48 @@ func TestNumbersRunOut(t *testing.T) {
 	n.give(a)
 	if b, ok := n.take(); !ok || b != a {
 		t.Errorf("got %d, %v; want %d again", b, ok, a)
+	}
+}
+
+func TestRemovedServerKeepsItsFlowsForAWhile(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	now := time.Now()
+	r.now = func() time.Time { return now }
+	id := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+	mac := frame.MAC{2, 0, 0, 0, 0, 1}
+	id.slots[0].live = liveness{real: lcore.RealUp, mac: mac}
+	id.slots[1].live = liveness{real: lcore.RealGone, mac: mac}
+	c[id.slots[0].counter] = lcore.RealCounters{Active: 1}
+	c[id.slots[1].counter] = lcore.RealCounters{Active: 1}
+	update(t, r, 2, c, web("10.0.0.3"))
+	if got := id.reals(); got[0].State != lcore.RealDraining || got[0].MAC != mac || got[1].State != lcore.RealGone {
+		t.Errorf("removed: %+v; want the one that was up draining, the one that was down gone", got)
+	}
+	now = now.Add(removalGrace - time.Millisecond)
+	if names := r.reap(2, c.read); len(names) != 0 {
+		t.Errorf("before the time is over: %v are to be compiled anew", names)
+	}
+	now = now.Add(time.Millisecond)
+	if names := r.reap(2, c.read); !names["web"] {
+		t.Error("the time is over, and the service is not compiled anew")
+	}
+	if got := id.reals(); got[0].State != lcore.RealGone {
+		t.Errorf("after its time: %+v", got)
+	}
+	if names := r.reap(2, c.read); len(names) != 0 {
+		t.Errorf("compiled anew again and again: %v", names)
+	}
+}
+
+func TestWithdrawnServiceKeepsNoFlows(t *testing.T) {
+	r, c := newRegistry(), counts{}
+	id := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
+	id.slots[0].live.real, id.slots[1].live.real = lcore.RealUp, lcore.RealUp
+	update(t, r, 2, c, web("10.0.0.2"))
+	update(t, r, 3, c)
+	for n, real := range id.reals() {
+		if real.State != lcore.RealGone {
+			t.Errorf("slot %d of a withdrawn service: %+v", n, real)
+		}
 	}
 }
