@@ -74,19 +74,28 @@ var cast = []struct {
 }
 
 func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
-	s := spec()
+	states := func(n int) lcore.RealState {
+		return rapid.SampledFrom([]lcore.RealState{up, up, up, draining, gone}).Draw(r, "state of "+letter(n))
+	}
+	s := castSpec(r, states, rapid.Bool().Draw(r, "withdrawn"))
 	s.Epoch, s.Standby = epoch, rapid.IntRange(0, 9).Draw(r, "standby") == 0
+	return s
+}
+
+// castSpec is the state of the cast. withdrawn tells of the third VIP.
+func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lcore.Spec {
+	s := spec()
 	for i, c := range cast {
 		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, HashSource: c.source, Timeouts: timeouts}
 		var servers []sched.Server
 		for slot := range c.n {
 			n := c.first + slot
-			state := rapid.SampledFrom([]lcore.RealState{up, up, up, draining, gone}).Draw(r, "state of "+letter(n))
+			state := states(n)
 			svc.Reals = append(svc.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
 			servers = append(servers, sched.Server{ID: letter(n), Slot: uint16(slot), Weight: uint32(slot + 1), Usable: state == up})
 		}
-		svc.Withdrawn = c.vip == thirdVIP && rapid.Bool().Draw(r, "withdrawn")
-		svc.Table = tableOf(r, c.scheduler, servers)
+		svc.Withdrawn = c.vip == thirdVIP && withdrawn
+		svc.Table = tableOf(t, c.scheduler, servers)
 		s.Services = append(s.Services, svc)
 	}
 	return s
