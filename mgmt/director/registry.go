@@ -56,8 +56,8 @@ type slot struct {
 	since   uint64    // epoch of the first snapshot in which it is gone: no flow was scheduled there later
 	until   time.Time // until when it keeps its flows though it is gone; zero: no longer
 	live    liveness  // as it was last seen
-	weight  uint16 // the last one above 0, or 1
-	base    totals // what its counter showed when the slot was taken
+	weight  uint16    // the last one above 0, or 1
+	base    totals    // what its counter showed when the slot was taken
 }
 
 // maxSlots is one less than the slots that 16 bits can name: the last stands for none.
