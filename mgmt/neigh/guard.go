@@ -43,9 +43,11 @@ type VIP struct {
 // Config says for whom a Guard speaks. OnChange may be nil, all else must be set.
 type Config struct {
 	PortMAC frame.MAC
-	DIP     netip.Prefix            // VIPs outside its subnet are routed to the DIP: answered, but not announced
-	Active  bool                    // the role at the start
-	Send    func(frame []byte) bool // puts a copy of a frame on the segment; false when it could not
+	DIP     netip.Prefix // VIPs outside its subnet are routed to the DIP: answered, but not announced
+	Active  bool         // the role at the start
+	// Send puts a copy of a frame on the segment, or answers false when it cannot now. It must neither block nor call
+	// the Guard.
+	Send func(frame []byte) bool
 	// OnChange is called by Run's goroutine after the state of VIPs changed.
 	OnChange func()
 	Log      *zap.Logger
@@ -171,7 +173,7 @@ func (g *Guard) asked(v *vip, a arp) {
 	switch {
 	case v.State == Announced:
 		g.cfg.Send(a.reply(g.cfg.PortMAC))
-	case a.spa.IsUnspecified() && (v.State == Probing || v.probes > 0):
+	case a.spa.IsUnspecified():
 		g.claimed(v, a.sha)
 	}
 }

@@ -19,6 +19,7 @@ import (
 var (
 	portMAC  = frame.MAC{2, 0, 0, 0, 1, 0x20}
 	otherMAC = frame.MAC{2, 0, 0, 0, 1, 0x99}
+	lastMAC  = frame.MAC{2, 0, 0, 0, 1, 0x98}
 
 	dip    = netip.MustParsePrefix("192.168.57.120/24")
 	vip    = netip.MustParseAddr("192.168.57.100")
@@ -219,7 +220,7 @@ func TestGuardStories(t *testing.T) {
 			s.probes(vip)
 			s.hears(probes, true)
 			s.want(conflict)
-			s.hears(probes, true) // between our rounds: its next round, not our business
+			s.hears(probes, true) // between our rounds: changes nothing
 			s.probesAgain(vip)
 		}},
 		{"a claim of an announced VIP raises an alarm, and the VIP stays", false, func(s *story) {
@@ -347,6 +348,20 @@ func TestGuardStories(t *testing.T) {
 				s.hears(neigh.Request(mac, client, vip), true)
 			}
 			s.want(ours)
+		}},
+		{"what is so already starts nothing", false, func(s *story) {
+			s.announced()
+			s.LinkUp(true)
+			s.SetActive(true)
+			s.quiet(50 * time.Second)
+			s.want(ours)
+		}},
+		{"the last one to claim a VIP is shown", false, func(s *story) {
+			s.announced()
+			s.hears(claims, true)
+			s.want(alarmed)
+			s.hears(neigh.Request(lastMAC, vip, vip), true)
+			s.want(neigh.VIP{Address: vip, State: neigh.Announced, ConflictMAC: lastMAC})
 		}},
 		{"each change is told", false, func(s *story) {
 			s.announced()

@@ -80,6 +80,9 @@ type target struct {
 	nextUse time.Time
 }
 
+// lose notes that the kernel's table no longer has the target, which is to be resolved anew. Its last MAC stays.
+func (t *target) lose() { t.State, t.nextUse = unix.NUD_NONE, time.Time{} }
+
 // NewNeighbours makes a Neighbours without targets.
 func NewNeighbours(cfg NeighboursConfig) *Neighbours {
 	return &Neighbours{cfg: cfg, kick: make(chan struct{}, 1), targets: map[netip.Addr]*target{}}
@@ -206,17 +209,17 @@ func (n *Neighbours) resync(handle *netlink.Handle) {
 			seen[addr.Unmap()] = true
 		}
 	}
-	n.forgetUnseen(seen)
+	n.loseUnseen(seen)
 	n.use(handle)
 }
 
-// forgetUnseen notes the targets that the table does not have. Their last MAC stays.
-func (n *Neighbours) forgetUnseen(seen map[netip.Addr]bool) {
+// loseUnseen notes the targets that the table does not have.
+func (n *Neighbours) loseUnseen(seen map[netip.Addr]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for addr, t := range n.targets {
 		if !seen[addr] {
-			t.State = unix.NUD_NONE
+			t.lose()
 		}
 	}
 }
@@ -246,7 +249,7 @@ func (n *Neighbours) note(addr netip.Addr, update netlink.NeighUpdate) (changed,
 		return false, false
 	}
 	if update.Type == unix.RTM_DELNEIGH {
-		t.State, t.nextUse = unix.NUD_NONE, time.Time{} // resolve it anew
+		t.lose()
 		return false, false
 	}
 	t.State = NUD(update.State)

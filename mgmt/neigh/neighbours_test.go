@@ -178,6 +178,8 @@ func TestOnlyItsOwnInterfaceCounts(t *testing.T) {
 	if len(l.updates) > 0 {
 		t.Errorf("update %v", <-l.updates)
 	}
+	l.SetTargets([]netip.Addr{rip2}) // the kernel knows it and has nothing new to say
+	l.update(map[netip.Addr]frame.MAC{rip2: otherMAC})
 }
 
 // TestLostMessagesAreMadeUpFor stops listening while the kernel says more than there is room for.
@@ -190,15 +192,17 @@ func TestLostMessagesAreMadeUpFor(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&batch, "neigh replace 192.168.57.%d lladdr 02:00:00:00:09:%02x dev dip0 nud permanent\n", 1+i%99, i%256)
 	}
-	fmt.Fprintf(&batch, "neigh replace %s lladdr %s dev dip0 nud permanent\n", dead, otherMAC)
+	fmt.Fprintf(&batch, "neigh replace %s lladdr %s dev dip0 nud permanent\nneigh del %s dev dip0\n", dead, otherMAC, rip1)
 	time.Sleep(200 * time.Millisecond) // now it waits in Update with rip1
 	file := t.TempDir() + "/batch"
 	if err := os.WriteFile(file, []byte(batch.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	l.realServer.Run("ip", "link", "set", "eth0", "arp", "off")
 	netlab.Run(t, "ip", "-batch", file)
 	l.update(map[netip.Addr]frame.MAC{rip1: firstMAC})
 	l.update(map[netip.Addr]frame.MAC{rip1: firstMAC, dead: otherMAC})
+	l.want(neigh.Neighbour{Address: rip1, MAC: firstMAC, State: failed}, neigh.Neighbour{Address: dead, MAC: otherMAC, State: netlink.NUD_PERMANENT})
 }
 
 func TestNeighboursEndAndLeaveNothing(t *testing.T) {

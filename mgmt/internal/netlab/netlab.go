@@ -19,14 +19,10 @@ import (
 const inside = "TURNOUT_TEST_NAMESPACE"
 
 // Main runs a package's tests in a new network namespace in which only lo exists, and is up. To be called from
-// TestMain. Without the privilege to make one the tests run where they are, and Require skips. Fuzzing stays outside,
-// because its workers do not survive a second start.
+// TestMain. Without the privilege to make one the tests run where they are, and Require skips.
 func Main(m *testing.M) {
 	if os.Getenv(inside) != "" {
 		up("lo")
-		os.Exit(m.Run())
-	}
-	if strings.Contains(strings.Join(os.Args, " "), "-test.fuzz=") {
 		os.Exit(m.Run())
 	}
 	again := exec.Command(os.Args[0], os.Args[1:]...)
