@@ -195,6 +195,16 @@ func TestDecodeMistakes(t *testing.T) {
 	}
 }
 
+// A file that is nested without end is refused before it costs anything.
+func TestDecodeNesting(t *testing.T) {
+	for _, opening := range []string{"[", "{a: ", "- "} {
+		_, err := Decode([]byte(strings.Repeat(opening, 100_000)), "services.yaml")
+		wantMistakes(t, err, "services.yaml:1: nested too deep for a list of services")
+	}
+	_, err := DecodeJSON([]byte(`{"services": ` + strings.Repeat("[", 50) + strings.Repeat("]", 50) + "}"))
+	wantMistakes(t, err, "nested too deep for a list of services")
+}
+
 // What is not built is refused, and what says that it is not wanted is not.
 func TestNotAvailable(t *testing.T) {
 	lines := []string{"persistence: 5m", "scheduler: lc", "scheduler: sh", "protocol: sctp", "health_check: {type: https}", "health_check: {type: exec}"}

@@ -8,18 +8,24 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // parseYAML returns the root of the one YAML document in data, or the mistake that makes it none.
 func parseYAML(data []byte) (root ast.Node, wrong *Mistake) {
-	// The parser takes some input that is no YAML for granted and panics on it.
+	tokens := lexer.Tokenize(string(data))
+	if wrong := tooDeep(tokens); wrong != nil {
+		return nil, wrong
+	}
+	// A director that forwards must outlive whatever file it is given to load.
 	defer func() {
 		if recover() != nil {
 			root, wrong = nil, &Mistake{Line: 1, Text: "not readable as YAML"}
 		}
 	}()
-	file, err := parser.ParseBytes(data, 0, parser.AllowDuplicateMapKey())
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		return nil, syntaxMistake(err)
 	}
@@ -31,6 +37,29 @@ func parseYAML(data []byte) (root ast.Node, wrong *Mistake) {
 	}
 	root = file.Docs[0].Body
 	return root, forbiddenNode(root)
+}
+
+// What is nested deeper than this many brackets, or has its dash further right than this many columns, is no list of
+// services; the parser would take minutes and gigabytes for it.
+const (
+	maxBrackets   = 32
+	maxDashColumn = 256
+)
+
+func tooDeep(tokens token.Tokens) *Mistake {
+	depth := 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			depth++
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+		if depth > maxBrackets || t.Type == token.SequenceEntryType && t.Position.Column > maxDashColumn {
+			return &Mistake{Line: t.Position.Line, Text: "nested too deep for a list of services"}
+		}
+	}
+	return nil
 }
 
 func syntaxMistake(err error) *Mistake {
