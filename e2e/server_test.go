@@ -1,0 +1,88 @@
+package e2e
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// server is a real server: the VIPs on lo, ARP suppressed, nginx on port 80.
+type server struct {
+	*host
+	address netip.Addr
+	mac     string
+	nginx   *exec.Cmd
+}
+
+func (s *segment) plugServer(number int, vips []netip.Addr) (*server, error) {
+	rs := &server{
+		address: netip.AddrFrom4([4]byte{192, 168, 57, byte(120 + number)}),
+		mac:     fmt.Sprintf("02:00:00:00:01:2%d", number),
+	}
+	var err error
+	if rs.host, err = s.plug(fmt.Sprintf("rs%d", number), rs.mac, rs.address.String()+"/24"); err != nil {
+		return nil, err
+	}
+	args := []string{"up", "--dev", "eth0", "--state", filepath.Join(scratch, rs.name+".realserver")}
+	for _, vip := range vips {
+		args = append(args, "--vip", vip.String())
+	}
+	if _, err := rs.run("../scripts/realserver.sh", args...); err != nil {
+		return nil, err
+	}
+	return rs, rs.startNginx()
+}
+
+// startNginx serves the server's name, and /big.
+func (rs *server) startNginx() error {
+	file := func(kind string) string { return filepath.Join(scratch, rs.name+"."+kind) }
+	config := fmt.Sprintf(`
+daemon off;
+worker_processes 1;
+pid %s;
+error_log %s;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  default_type text/plain;
+  sendfile on;
+  server {
+    listen 80 backlog=4096;
+    location = /big { alias %s; }
+    location / { return 200 "%s"; }
+  }
+}
+`, file("pid"), file("error.log"), bigFile(), rs.name)
+	if err := os.WriteFile(file("conf"), []byte(config), 0o644); err != nil {
+		return err
+	}
+	rs.nginx = exec.Command("nginx", "-e", file("error.log"), "-c", file("conf"))
+	if err := rs.start(rs.nginx); err != nil {
+		return err
+	}
+	return rs.waitNginx()
+}
+
+func (rs *server) waitNginx() error {
+	for range 200 {
+		if conn, err := rs.dial("tcp", "127.0.0.1:80"); err == nil {
+			return conn.Close()
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	return fmt.Errorf("nginx of %s does not listen", rs.name)
+}
+
+// stopNginx ends nginx as a crash would: connections are reset, none is served to its end.
+func (rs *server) stopNginx() {
+	if rs.nginx == nil {
+		return
+	}
+	_ = rs.nginx.Process.Signal(syscall.SIGTERM)
+	_ = rs.nginx.Wait()
+	rs.nginx = nil
+}
