@@ -52,7 +52,11 @@ END
 start_turnout() {
   setsid ip netns exec "${LAB}director" "$turnout" run -c "$run/turnout.yaml" >"$run/turnout.log" 2>&1 </dev/null &
   echo $! >"$run/turnout.pid"
+  wait_until 5 started_or_ended || fail "turnout ended, see its log"
 }
+
+# Between fork and exec the process still bears this script's name; an end is as final as a start.
+started_or_ended() { turnout_pid >/dev/null || ! kill -0 "$(<"$run/turnout.pid")" 2>/dev/null; }
 
 turnout_pid() {
   local pid

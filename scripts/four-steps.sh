@@ -44,7 +44,7 @@ fetch_page() {
 
 # The end of a connection still travels when curl is done.
 connection_is_over() {
-  tcpdump -nr "$dir/client.pcap" "src port 80 and tcp[tcpflags] & tcp-fin != 0" 2>/dev/null | grep -q .
+  [[ -n $(tcpdump -nr "$dir/client.pcap" "src port 80 and tcp[tcpflags] & tcp-fin != 0" 2>/dev/null) ]]
 }
 
 # --- read -------------------------------------------------------------------------------------------------------------
@@ -55,7 +55,7 @@ frames() {
     sed -nE 's/^(\S+) > (\S+), .* length [0-9]+: (\S+)\.([0-9]+) > (\S+)\.([0-9]+): .*/\1 \2 \3:\4 \5:\6/p'
 }
 
-first() { frames "$@" | head -n 1; }
+first() { frames "$@" | sed -n 1p; }
 
 # packets HOST FILTER: the IP packets' bytes
 packets() { tcpdump -r "$dir/$1.pcap" -n -t -x "$2" 2>/dev/null | grep $'^\t'; }

@@ -56,7 +56,7 @@ in_host() {
   ip netns exec "$LAB$host" "$@"
 }
 
-has_namespace() { ip netns list | grep -q "^$LAB$1\b"; }
+has_namespace() { [[ -e /run/netns/$LAB$1 ]]; }
 
 # A namespace is written down before it is made, so that "down" knows it even if "up" dies in between; one that was there
 # before is somebody else's.

@@ -195,7 +195,7 @@ verify_setting() {
 verify_rp_filter() {
   [[ $(effective rp_filter) == 1 ]] || return 0
   local out
-  out=$(ip -4 route show default | sed -n 's/.* dev \([^ ]*\).*/\1/p' | head -n 1)
+  out=$(ip -4 route show default | sed -nE '1s/.* dev (\S+).*/\1/p')
   if [[ -n $out && $out != "$dev" ]]; then
     mistake "rp_filter is 1 (strict) and replies leave by $out: what comes in on $dev from beyond its subnet is dropped" \
       "sysctl -w net/ipv4/conf/$dev/rp_filter=2"
