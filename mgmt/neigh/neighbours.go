@@ -69,7 +69,7 @@ type NeighboursConfig struct {
 // kernel asking for them. Its methods are safe for concurrent use.
 type Neighbours struct {
 	cfg  NeighboursConfig
-	kick chan struct{} // wakes Run: there are new targets
+	kick chan struct{} // wakes Run: the whole table is to be read
 
 	mu      sync.Mutex
 	targets map[netip.Addr]*target
@@ -98,6 +98,11 @@ func (n *Neighbours) SetTargets(addrs []netip.Addr) {
 			n.targets[addr] = &target{Neighbour: Neighbour{Address: addr}}
 		}
 	}
+	n.wake()
+}
+
+// wake has Run read the whole table.
+func (n *Neighbours) wake() {
 	select {
 	case n.kick <- struct{}{}:
 	default:
@@ -198,6 +203,10 @@ func (n *Neighbours) follow(ctx context.Context, handle *netlink.Handle) error {
 // resync reads the whole table: the state before the first message, and whatever a message lost.
 func (n *Neighbours) resync(handle *netlink.Handle) {
 	list, err := handle.NeighList(n.cfg.Index, netlink.FAMILY_V4)
+	if errors.Is(err, netlink.ErrDumpInterrupted) { // the table changed meanwhile: read it again
+		n.wake()
+		return
+	}
 	if err != nil {
 		n.cfg.Log.Warn("cannot read the kernel's neighbour table: trying again within 30 s", zap.Error(err))
 		return

@@ -17,3 +17,9 @@ func EchoReply(b []byte, own frame.MAC, vips ...netip.Addr) []byte {
 
 // Explain opens explain to tests.
 var Explain = explain
+
+// Settled opens settled to tests.
+func Settled(list func() ([]int, error)) ([]int, error) { return settled(list) }
+
+// ListTries opens listTries to tests.
+const ListTries = listTries

@@ -19,7 +19,7 @@ import (
 // The error names every such interface with the command that mends it. Loopback and interfaces without ARP are let be,
 // and so are members of a bridge or bond, for which their master speaks.
 func CheckFlux(dip netip.Prefix, own string) error {
-	links, err := netlink.LinkList()
+	links, err := settled(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces to look for ARP flux: %w", err)
 	}
@@ -80,7 +80,7 @@ func setARPIgnore(iface string) string {
 // checkSubnet refuses an interface with an address in the DIP's subnet, or with a route to it or to a part of it.
 func checkSubnet(dip netip.Prefix, link netlink.Link) error {
 	name := link.Attrs().Name
-	addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	addrs, err := addressesOf(link)
 	if err != nil {
 		return fmt.Errorf("list addresses of %s to look for ARP flux: %w", name, err)
 	}
@@ -89,7 +89,7 @@ func checkSubnet(dip netip.Prefix, link netlink.Link) error {
 			return sameSubnet(dip, name, "address", a.IPNet.String(), "ip addr del")
 		}
 	}
-	routes, err := netlink.RouteList(link, netlink.FAMILY_V4)
+	routes, err := settled(func() ([]netlink.Route, error) { return netlink.RouteList(link, netlink.FAMILY_V4) })
 	if err != nil {
 		return fmt.Errorf("list routes of %s to look for ARP flux: %w", name, err)
 	}
@@ -119,13 +119,13 @@ func within(r netlink.Route, subnet netip.Prefix) bool {
 // CheckVIPs refuses a VIP that the kernel of this network namespace holds: it would answer for the VIP beside turnout.
 // The error names every such address with the command that mends it.
 func CheckVIPs(vips []netip.Addr) error {
-	links, err := netlink.LinkList()
+	links, err := settled(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces to look for VIPs: %w", err)
 	}
 	var faults []error
 	for _, link := range links {
-		addrs, err := netlink.AddrList(link, netlink.FAMILY_V4)
+		addrs, err := addressesOf(link)
 		if err != nil {
 			return fmt.Errorf("list addresses of %s to look for VIPs: %w", link.Attrs().Name, err)
 		}
@@ -145,4 +145,22 @@ func checkHeld(vips []netip.Addr, l *netlink.LinkAttrs, a netlink.Addr) error {
 		}
 	}
 	return nil
+}
+
+func addressesOf(link netlink.Link) ([]netlink.Addr, error) {
+	return settled(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V4) })
+}
+
+// listTries bounds how often a listing is begun again.
+const listTries = 20
+
+// settled repeats a listing until the kernel's tables did not change while they were read, as they do when interfaces
+// come and go beside turnout.
+func settled[T any](list func() ([]T, error)) (items []T, err error) {
+	for range listTries {
+		if items, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return items, err
 }

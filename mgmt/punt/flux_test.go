@@ -1,14 +1,39 @@
 package punt_test
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+
 	"turnout/mgmt/internal/netlab"
 	"turnout/mgmt/punt"
 )
+
+func TestListingsAreRepeatedUntilTheyAreWhole(t *testing.T) {
+	calls := 0
+	interrupted := func(times int) func() ([]int, error) {
+		calls = 0
+		return func() ([]int, error) {
+			if calls++; calls <= times {
+				return nil, netlink.ErrDumpInterrupted
+			}
+			return []int{calls}, nil
+		}
+	}
+	if got, err := punt.Settled(interrupted(2)); err != nil || len(got) != 1 || got[0] != 3 {
+		t.Errorf("interrupted twice: %v, %v", got, err)
+	}
+	if _, err := punt.Settled(interrupted(1000)); !errors.Is(err, netlink.ErrDumpInterrupted) || calls != punt.ListTries {
+		t.Errorf("interrupted for ever: %v after %d calls", err, calls)
+	}
+	if _, err := punt.Settled(func() ([]int, error) { calls++; return nil, os.ErrPermission }); !errors.Is(err, os.ErrPermission) || calls != punt.ListTries+1 {
+		t.Errorf("another failure: %v after %d calls", err, calls)
+	}
+}
 
 func TestFluxStory(t *testing.T) {
 	openTAP(t)
