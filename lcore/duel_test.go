@@ -139,7 +139,7 @@ func (d *duel) compareFlows() error {
 			continue
 		}
 		alive++
-		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry}) {
+		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry, f.Start}) {
 			return fmt.Errorf("flow %+v: got %+v, want %+v", id, f, want)
 		}
 	}

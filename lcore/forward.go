@@ -31,18 +31,25 @@ func (w *Worker) forward(s *Snapshot) {
 }
 
 // inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow and brings its bucket of
-// the flow table towards the CPU.
+// the flow table towards the CPU. Plain frames to a virtual service, nearly all there are, take a short cut.
 func (w *Worker) inspect(s *Snapshot) {
 	b := w.burst
+	count := min(int(b.Count), BurstSize)
 	w.pending = 0
 	received := uint64(0)
-	for i := range int(b.Count) {
-		received += uint64(b.Lengths[i&(BurstSize-1)])
-		b.Verdicts[i&(BurstSize-1)] = w.inspectFrame(s, i&(BurstSize-1))
+	for i := range count {
+		f, length := b.Frames[i], b.Lengths[i]
+		received += uint64(length)
+		b.Verdicts[i] = Drop
+		if id, ok := s.plainService(f, length); ok {
+			w.note(f, frame.EthernetLen+frame.IPv4Len, id, i)
+		} else {
+			b.Verdicts[i] = w.inspectFrame(s, i)
+		}
 	}
-	w.counters.RxPackets += uint64(b.Count)
+	w.counters.RxPackets += uint64(count)
 	w.counters.RxBytes += received
-	w.flows.Prefetch(w.hashes[:w.pending])
+	w.flows.Prefetch(w.hashes[:w.pending&(2*BurstSize-1)])
 }
 
 // inspectFrame decides one frame; the first refusal wins. A pending flow is dropped unless a later stage forwards it.
@@ -78,7 +85,7 @@ func (w *Worker) inspectFrame(s *Snapshot, i int) Verdict {
 	if s.forbidden(eth.Source(), svc.vipIndex) {
 		return w.drop(ReasonLoop)
 	}
-	w.note(ip, ports, uint16(id), i)
+	w.note(f, ip.L4(), id, i)
 	return Drop
 }
 
@@ -100,15 +107,17 @@ func transportFits(ip *frame.IPv4) bool {
 	return false
 }
 
-// note keeps a packet of a virtual service for the later stages.
-func (w *Worker) note(ip *frame.IPv4, ports *frame.Ports, id uint16, i int) {
-	p := &w.pend[w.pending&(BurstSize-1)]
-	p.key = flowtable.Key{Client: ip.Source(), ClientPort: ports.Source(), VIPPort: ports.Destination(), Service: id}
+// note keeps a packet of a virtual service, whose transport header begins at l4, for the later stages.
+func (w *Worker) note(f unsafe.Pointer, l4, id uint32, i int) {
+	ip, ports := frame.IPv4At(f), frame.PortsAt(f, l4)
+	at := w.pending & (BurstSize - 1)
+	p := &w.pend[at]
+	p.key = flowtable.Key{Client: ip.Source(), ClientPort: ports.Source(), VIPPort: ports.Destination(), Service: uint16(id)}
 	p.frame, p.flags, p.udp = uint8(i), 0, ip.Protocol() == frame.ProtocolUDP
 	if !p.udp {
-		p.flags = frame.TCPAt(w.burst.Frames[i], ip.L4()).Flags()
+		p.flags = frame.TCPAt(f, l4).Flags()
 	}
-	w.hashes[w.pending&(BurstSize-1)] = w.flows.Hash(&p.key)
+	w.hashes[at] = w.flows.Hash(&p.key)
 	w.pending++
 }
 

@@ -48,5 +48,8 @@ func (l *lookup) put(key uint64, value uint32) {
 	l.cells[i] = cell{key, value}
 }
 
-// start is where the search for key begins: multiplicative hashing by 2^64 divided by the golden ratio.
-func (l *lookup) start(key uint64) uint64 { return key * 0x9e3779b97f4a7c15 >> l.shift }
+// start is where the search for key begins.
+func (l *lookup) start(key uint64) uint64 { return key * goldenRatio >> l.shift }
+
+// goldenRatio is 2^64 divided by the golden ratio, for multiplicative hashing.
+const goldenRatio = 0x9e3779b97f4a7c15

@@ -1,6 +1,8 @@
 package lcore
 
 import (
+	"unsafe"
+
 	"turnout/flowtable"
 	"turnout/lcore/frame"
 	"turnout/sched"
@@ -55,6 +57,7 @@ type Snapshot struct {
 	epoch     uint64
 	standby   bool
 	portMAC   frame.MAC
+	portWord  uint64 // the same
 	dip       uint32
 	maglevKey [2]uint64
 
@@ -63,7 +66,7 @@ type Snapshot struct {
 	byTuple  lookup    // VIP, protocol and port -> service ID
 	vips     lookup    // VIP -> its number
 	senders  lookup    // MAC, and VIP number -> nobody who may send to that VIP
-	suspects bitmap    // the MACs in senders: most frames need not look there
+	suspects bitmap    // the MACs in senders, and our own: most frames need not be looked at for them
 }
 
 // service is what the lcores know of a virtual service: one cache line.
@@ -91,7 +94,7 @@ type macs [12]byte
 // Compile makes a Snapshot of a Spec whose service IDs are distinct.
 func Compile(spec *Spec) *Snapshot {
 	s := &Snapshot{
-		epoch: spec.Epoch, standby: spec.Standby, portMAC: spec.PortMAC, dip: spec.DIP, maglevKey: spec.MaglevKey,
+		epoch: spec.Epoch, standby: spec.Standby, portMAC: spec.PortMAC, portWord: spec.PortMAC.Word(), dip: spec.DIP, maglevKey: spec.MaglevKey,
 	}
 	s.compileServices(spec)
 	s.compileTuples(spec)
@@ -163,6 +166,7 @@ func (s *Snapshot) compileTuples(spec *Spec) {
 // compileSenders lists who may not send to which VIP, lest frames go round in circles: other directors to none of them,
 // real servers not to those of their own services. What they send elsewhere is welcome.
 func (s *Snapshot) compileSenders(spec *Spec) {
+	s.suspects.set(s.portWord) // what we sent ourselves goes nowhere
 	s.senders = newLookup(len(spec.PeerMACs)*len(spec.Services) + len(s.reals))
 	for i := range spec.Services {
 		if spec.Services[i].Withdrawn {
@@ -183,7 +187,7 @@ func (s *Snapshot) addSender(mac frame.MAC, vipIndex uint16) {
 		return
 	}
 	s.senders.put(senderKey(mac, vipIndex), 0)
-	s.suspects.set(mac)
+	s.suspects.set(mac.Word())
 }
 
 // tupleKey packs a VIP, which is not 0, a protocol and a port.
@@ -192,7 +196,7 @@ func tupleKey(vip uint32, protocol uint8, port uint16) uint64 {
 }
 
 // senderKey packs a MAC, which is not 0, and a VIP number.
-func senderKey(mac frame.MAC, vipIndex uint16) uint64 { return mac.Value()<<16 | uint64(vipIndex) }
+func senderKey(mac frame.MAC, vipIndex uint16) uint64 { return mac.Word()<<16 | uint64(vipIndex) }
 
 // find returns the service of a packet to address and port.
 func (s *Snapshot) find(address uint32, protocol uint8, port uint16) (id uint32, ok bool) {
@@ -200,6 +204,16 @@ func (s *Snapshot) find(address uint32, protocol uint8, port uint16) (id uint32,
 		return id, ok
 	}
 	return s.byTuple.find(tupleKey(address, protocol, 0))
+}
+
+// plainService returns the service of a plain frame to the port's MAC, unless its sender is suspect.
+func (s *Snapshot) plainService(f unsafe.Pointer, length uint32) (id uint32, ok bool) {
+	if !frame.Plain(f, length) || frame.DestinationWord(f) != s.portWord || s.suspects.has(frame.SourceWord(f)) {
+		return 0, false
+	}
+	ip := frame.IPv4At(f)
+	key := tupleKey(ip.Destination(), ip.Protocol(), frame.PortsAt(f, frame.EthernetLen+frame.IPv4Len).Destination())
+	return s.byTuple.find(key)
 }
 
 // isVIP says whether address is the VIP of some service. No VIP is 0.0.0.0, which a lookup cannot be asked for.
@@ -210,7 +224,7 @@ func (s *Snapshot) isVIP(address uint32) bool {
 
 // forbidden says whether sender may not send to the VIP of that number.
 func (s *Snapshot) forbidden(sender frame.MAC, vipIndex uint16) bool {
-	if !s.suspects.has(sender) {
+	if !s.suspects.has(sender.Word()) {
 		return false
 	}
 	_, ok := s.senders.find(senderKey(sender, vipIndex))
@@ -229,12 +243,11 @@ func (s *Snapshot) counterOf(f *flowtable.Flow) (counter uint32, ok bool) {
 	return s.reals[svc.first+uint32(f.Slot)].counter, true
 }
 
-// bitmap is a set of MACs with false positives: 32768 bits chosen by the low bytes of the MAC.
+// bitmap is a set of MACs, given as frame.MAC.Word gives them, with false positives.
 type bitmap [512]uint64
 
-func (b *bitmap) set(mac frame.MAC)      { b[bitmapWord(mac)] |= 1 << (mac[5] & 63) }
-func (b *bitmap) has(mac frame.MAC) bool { return b[bitmapWord(mac)]>>(mac[5]&63)&1 != 0 }
+func (b *bitmap) set(mac uint64)      { b[bitOf(mac)>>6] |= 1 << (bitOf(mac) & 63) }
+func (b *bitmap) has(mac uint64) bool { return b[bitOf(mac)>>6]>>(bitOf(mac)&63)&1 != 0 }
 
-func bitmapWord(mac frame.MAC) uint32 {
-	return (uint32(mac[5])>>6 | uint32(mac[4])<<2 ^ uint32(mac[3])) & 511
-}
+// bitOf hashes a MAC to one of the 32768 bits.
+func bitOf(mac uint64) uint64 { return mac * goldenRatio >> (64 - 15) }

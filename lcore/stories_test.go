@@ -136,6 +136,12 @@ func rescheduleStories(t testing.TB) []story {
 			{after: time.Second, spec: spec(web(t, draining, up, up)), frame: ack, want: "forward a"},
 			{after: time.Second, frame: syn, want: "forward b"},
 		}, tally: map[string]tally{"a": {connections: 1}, "b": {connections: 1, inactive: 1}}},
+		{name: "rst_on_fin_wait_opens_nothing", spec: town(t), steps: []step{
+			{frame: syn, want: "forward a"},
+			{frame: ack, want: "forward a"},
+			{frame: tcp(t, 40000, 80, "FA"), want: "forward a"},
+			{spec: spec(web(t, draining, up, up)), frame: tcp(t, 40000, 80, "SR"), want: "forward a"},
+		}, tally: map[string]tally{"a": {connections: 1, inactive: 1}}},
 		{name: "expired_is_a_new_connection", spec: town(t), steps: []step{
 			{frame: syn, want: "forward a"},
 			{after: 61 * time.Second, spec: spec(web(t, draining, up, up)), frame: ack, want: "forward b"},

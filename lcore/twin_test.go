@@ -33,7 +33,8 @@ type flowID struct {
 type twinFlow struct {
 	slot   uint16
 	state  flowtable.State
-	expiry uint32
+	expiry uint32 // tick
+	start  uint16 // second
 }
 
 // An end is what becomes of a frame.
@@ -175,6 +176,7 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 		f.slot = slot
 		if c := w.countersOf(&svc.Reals[slot]); reopened {
 			c.Connections++
+			f.start = w.second()
 		} else {
 			c.Rescheduled++
 		}
@@ -197,10 +199,13 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	if state == flowtable.Close {
 		return svc.Table.PickByHash(w.hash(svc, id))
 	}
-	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state]}
+	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.second()}
 	w.countersOf(&svc.Reals[slot]).Connections++
 	return slot
 }
+
+// second is the age that a flow begins with.
+func (w *twin) second() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
 
 func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
 	if svc.Table == nil {

@@ -47,7 +47,7 @@ func TestMACText(t *testing.T) {
 		if back, err := frame.ParseMAC(m.String()); back != m || err != nil {
 			r.Fatalf("%v reads back as %v, %v", m, back, err)
 		}
-		if got, want := m.Value(), binary.BigEndian.Uint64(append([]byte{0, 0}, m[:]...)); got != want {
+		if got, want := m.Word(), binary.LittleEndian.Uint64(append(m[:], 0, 0)); got != want {
 			r.Fatalf("%v has the value %x, want %x", m, got, want)
 		}
 		if m.Group() != (m[0]%2 == 1) {
