@@ -72,8 +72,8 @@ func (a *Appliance) newDirector() *director.Director {
 		VIPs:       a.listVIPs,
 		CheckVIPs:  punt.CheckVIPs,
 		OnVIPs: func(vips []netip.Addr) {
+			a.path.SetVIPs(vips) // the kernel is silenced before the guard speaks
 			a.guard.SetVIPs(vips)
-			a.path.SetVIPs(vips)
 		},
 		OnActive: func(active bool) {
 			a.path.SetActive(active)

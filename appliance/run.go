@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -21,7 +22,7 @@ const defaultConfigFile = "/etc/turnout/turnout.yaml"
 func newRunCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use: "run", Short: "Forward until SIGTERM or SIGINT; SIGHUP reads the services file again", Args: noArgs,
+		Use: "run", Short: "Forward until SIGTERM or SIGINT; SIGHUP reads the services file again", Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error { return run(file) },
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfigFile, "the appliance's configuration")
@@ -119,7 +120,7 @@ func (a *Appliance) watchServices(ctx context.Context) error {
 func newCheckCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
-		Use: "check", Short: "Check the configuration and the services file", Args: noArgs,
+		Use: "check", Short: "Check the configuration and the services file", Args: usageArgs(cobra.NoArgs),
 		Long: "Check names every mistake with its place, and exits with 1 if there is any.",
 		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, file) },
 	}
@@ -129,14 +130,18 @@ func newCheckCommand() *cobra.Command {
 
 // check looks at both files and reports the mistakes of both.
 func check(cmd *cobra.Command, file string) error {
-	config, err := LoadConfig(file)
-	if err != nil {
-		return err
+	config, invalid := LoadConfig(file)
+	if config == nil {
+		return invalid
 	}
-	invalid := config.Validate()
+	if invalid == nil { // otherwise LoadConfig has said what Validate would
+		invalid = config.Validate()
+	}
 	segment := store.Segment{}
 	for _, p := range config.Ports {
-		segment.DIPs = append(segment.DIPs, p.Prefix())
+		if dip, err := netip.ParsePrefix(p.Address); err == nil {
+			segment.DIPs = append(segment.DIPs, dip)
+		}
 	}
 	var notes []string
 	services, err := store.Open(config.ServicesFile)
@@ -150,13 +155,5 @@ func check(cmd *cobra.Command, file string) error {
 		return err
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), "no mistakes")
-	return nil
-}
-
-// noArgs refuses arguments as wrong usage.
-func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return usageError{err}
-	}
 	return nil
 }
