@@ -1,0 +1,299 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"turnout/mgmt/store"
+)
+
+const echoPort = 7
+
+// echo is a service of the first two real servers' echo.
+const echo = `services:
+  - name: echo
+    vip: 192.168.57.100
+    protocol: tcp
+    port: 7
+    scheduler: maglev
+    health_check: {type: tcp, interval: 1s, timeout: 900ms, rise: 1, fall: 3}
+    real_servers:
+      - {address: 192.168.57.121}
+      - {address: 192.168.57.122}
+`
+
+// serveEcho greets every connection with the server's name in a line and then sends back what comes, until the test
+// ends.
+func (rs *server) serveEcho(t *testing.T, port int) {
+	t.Helper()
+	l, err := rs.listen(fmt.Sprintf("0.0.0.0:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := fmt.Fprintln(conn, rs.name); err == nil {
+					_, _ = io.Copy(conn, conn)
+				}
+			}()
+		}
+	}()
+}
+
+func (s *segment) serveEcho(t *testing.T, port int) {
+	t.Helper()
+	for _, rs := range s.servers {
+		rs.serveEcho(t, port)
+	}
+}
+
+// connection is a client's connection to an echo service.
+type connection struct {
+	net.Conn
+	reader *bufio.Reader
+	server string // who greeted it
+	errs   []error
+}
+
+// talkTimeout leaves room for two retransmissions on a busy machine; nothing here loses packets on purpose.
+const talkTimeout = 10 * time.Second
+
+func (h *host) connect(address string) (*connection, error) {
+	conn, err := h.dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{Conn: conn, reader: bufio.NewReader(conn)}
+	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
+		return nil, err
+	}
+	greeting, err := c.reader.ReadString('\n')
+	c.server = strings.TrimSpace(greeting)
+	return c, err
+}
+
+// connectMany opens n connections, which end with the test.
+func (h *host) connectMany(t *testing.T, n int, address string) []*connection {
+	t.Helper()
+	var connections []*connection
+	for range n {
+		c, err := h.connect(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		connections = append(connections, c)
+	}
+	return connections
+}
+
+// talk sends n random bytes and wants them back.
+func (c *connection) talk(n int) error {
+	sent := make([]byte, n)
+	for i := range sent {
+		sent[i] = byte(rand.Uint32())
+	}
+	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write(sent); err != nil {
+		return err
+	}
+	got := make([]byte, n)
+	if _, err := io.ReadFull(c.reader, got); err != nil {
+		return err
+	}
+	if !bytes.Equal(got, sent) {
+		return errors.New("other bytes came back")
+	}
+	return nil
+}
+
+func (c *connection) port() uint16 { return c.LocalAddr().(*net.TCPAddr).AddrPort().Port() }
+
+// chat lets all connections talk over and over until the returned function is called, which wants that none failed.
+func chat(t *testing.T, connections []*connection) (stop func()) {
+	var group sync.WaitGroup
+	done := make(chan struct{})
+	for _, c := range connections {
+		group.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				case <-time.After(time.Duration(50+rand.IntN(100)) * time.Millisecond):
+				}
+				if err := c.talk(1 + rand.IntN(3000)); err != nil {
+					c.errs = append(c.errs, err)
+					return
+				}
+			}
+		})
+	}
+	return func() {
+		t.Helper()
+		close(done)
+		group.Wait()
+		for _, c := range connections {
+			for _, err := range c.errs {
+				t.Errorf("the connection from port %d to %s broke: %v", c.port(), c.server, err)
+			}
+		}
+	}
+}
+
+// setServer puts a real server with a weight into a service.
+func (d *director) setServer(service string, address netip.Addr, weight uint16) {
+	d.t.Helper()
+	d.must(http.MethodPut, realServerPath(service, address), store.RealServer{Address: address, Weight: weight}, nil)
+}
+
+func realServerPath(service string, address netip.Addr) string {
+	return fmt.Sprintf("/v1/services/%s/real-servers/%s", service, address)
+}
+
+func TestHundredConnectionsSurviveAddingAndDraining(t *testing.T) {
+	s := needSegment(t)
+	s.serveEcho(t, echoPort)
+	d := startDirector(t, settings{services: echo})
+	d.waitServers("echo", "up", 2)
+	wires := s.tapServers(t)
+	rs1, rs2, rs3 := s.servers[0], s.servers[1], s.servers[2]
+
+	old := s.client.connectMany(t, 100, "192.168.57.100:7")
+	stop := chat(t, old)
+	pause := func() { time.Sleep(300 * time.Millisecond) }
+	pause()
+
+	d.setServer("echo", rs3.address, 1)
+	d.waitServers("echo", "up", 3)
+	wantServers(t, s.client.connectMany(t, 60, "192.168.57.100:7"), rs1, rs2, rs3)
+	pause()
+
+	d.setServer("echo", rs1.address, 0)
+	d.waitServers("echo", "draining", 1)
+	wantServers(t, s.client.connectMany(t, 60, "192.168.57.100:7"), rs2, rs3)
+	pause()
+
+	d.setServer("echo", rs2.address, 5)
+	d.setServer("echo", rs3.address, 2)
+	pause()
+
+	d.setServer("echo", rs1.address, 1)
+	d.waitServers("echo", "up", 3)
+	pause()
+	stop()
+	wantOneServerEach(t, s, wires, old)
+}
+
+// wantServers wants each of the servers, and no other, to have greeted some of the connections.
+func wantServers(t *testing.T, connections []*connection, servers ...*server) {
+	t.Helper()
+	counts := map[string]int{}
+	for _, c := range connections {
+		counts[c.server]++
+	}
+	rest := len(connections)
+	for _, rs := range servers {
+		if counts[rs.name] == 0 {
+			t.Errorf("no new connection went to %s: %v", rs.name, counts)
+		}
+		rest -= counts[rs.name]
+	}
+	if rest > 0 {
+		t.Errorf("%d new connections went to other real servers: %v", rest, counts)
+	}
+}
+
+// tapServers captures what comes to the VIPs at each real server.
+func (s *segment) tapServers(t *testing.T) (wires []*wire) {
+	t.Helper()
+	for _, rs := range s.servers {
+		wires = append(wires, rs.tap(t, "eth0", filterFromOrTo(nil, vip, vip2)))
+	}
+	return wires
+}
+
+// wantOneServerEach wants the packets of each connection at the real server that greeted it, and at no other.
+func wantOneServerEach(t *testing.T, s *segment, wires []*wire, connections []*connection) {
+	t.Helper()
+	for _, c := range connections {
+		for i, rs := range s.servers {
+			n := len(wires[i].frames(func(f []byte) bool { return isTo(vip, echoPort)(f) && sourcePort(f) == c.port() }))
+			if (n > 0) != (rs.name == c.server) {
+				t.Errorf("%s got %d packets of the connection from port %d, which is %s's", rs.name, n, c.port(), c.server)
+			}
+		}
+	}
+}
+
+func TestPacketsArriveAsSentButForTheirMACs(t *testing.T) {
+	s := needSegment(t)
+	s.serveEcho(t, echoPort)
+	d := startDirector(t, settings{services: echo})
+	d.waitServers("echo", "up", 2)
+	atServers := s.tapServers(t)
+	atClient := s.client.tap(t, "eth0", filterFromOrTo(nil, vip))
+	for _, c := range s.client.connectMany(t, 10, "192.168.57.100:7") {
+		for _, size := range []int{1, 13, 1448, 1449, 20_000} {
+			if err := c.talk(size); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Close()
+	}
+
+	toEcho := isTo(vip, echoPort)
+	var arrived []seen
+	eventually(t, 5*time.Second, "as many packets have arrived as were sent", func() bool {
+		arrived = nil
+		for _, w := range atServers {
+			arrived = append(arrived, w.frames(toEcho)...)
+		}
+		return len(arrived) == len(atClient.frames(toEcho))
+	})
+	packets := map[string]int{} // what follows the MACs
+	for _, sent := range atClient.frames(toEcho) {
+		packets[string(sent.frame[12:])]++
+		wantMACs(t, "as sent", sent.frame, clientMAC, d.mac)
+	}
+	for i, w := range atServers {
+		for _, got := range w.frames(toEcho) {
+			packets[string(got.frame[12:])]--
+			wantMACs(t, "at "+s.servers[i].name, got.frame, d.mac, s.servers[i].mac)
+		}
+	}
+	for packet, n := range packets {
+		if n != 0 {
+			t.Errorf("%d more sent than arrived of: % x", n, packet)
+		}
+	}
+	if len(arrived) < 10*8 {
+		t.Errorf("only %d packets were seen", len(arrived))
+	}
+}
+
+func wantMACs(t *testing.T, where string, frame []byte, from, to string) {
+	t.Helper()
+	if srcMAC(frame) != from || dstMAC(frame) != to {
+		t.Errorf("%s: %s, want %s > %s", where, describe(frame), from, to)
+	}
+}

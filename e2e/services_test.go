@@ -1,0 +1,145 @@
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// many has a service of each kind: UDP, TCP on one port, and every other port of a VIP.
+const many = `services:
+  - {name: dns, vip: 192.168.57.100, protocol: udp, port: 53, health_check: {type: none}, real_servers: [{address: 192.168.57.121}, {address: 192.168.57.122}, {address: 192.168.57.123}]}
+  - {name: web2, vip: 192.168.57.101, protocol: tcp, port: 80, real_servers: [{address: 192.168.57.123}]}
+  - {name: any, vip: 192.168.57.101, protocol: tcp, port: 0, health_check: {type: tcp, port: 80}, real_servers: [{address: 192.168.57.122}, {address: 192.168.57.123}]}
+`
+
+// serveUDP answers every datagram to the VIP with the server's name, a colon and what came, until the test ends.
+func (rs *server) serveUDP(t *testing.T, address string) {
+	t.Helper()
+	c, err := rs.listenUDP(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		b := make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			_, _ = c.WriteTo([]byte(rs.name+":"+string(b[:n])), from)
+		}
+	}()
+}
+
+// askUDP sends n datagrams, one after the other, from one socket. It returns who answered: always the same.
+func (h *host) askUDP(t *testing.T, address string, n int) (server string) {
+	t.Helper()
+	c, err := h.dial("udp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	b := make([]byte, 2048)
+	for i := range n {
+		question := fmt.Sprintf("question %d", i)
+		if _, err := c.Write([]byte(question)); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.Read(b)
+		if err != nil {
+			t.Fatalf("datagram %d to %s: %v", i, address, err)
+		}
+		name, answer, _ := strings.Cut(string(b[:got]), ":")
+		if answer != question || server != "" && name != server {
+			t.Errorf("datagram %d: %s answers %q, want %s and %q", i, name, answer, server, question)
+		}
+		server = name
+	}
+	return server
+}
+
+func TestUDPService(t *testing.T) {
+	s := needSegment(t)
+	for _, rs := range s.servers {
+		rs.serveUDP(t, "192.168.57.100:53")
+	}
+	d := startDirector(t, settings{services: many})
+	d.waitServers("dns", "up", 3)
+	counts := map[string]int{}
+	for range 40 {
+		counts[s.client.askUDP(t, "192.168.57.100:53", 5)]++
+	}
+	if len(counts) != 3 {
+		t.Errorf("40 clients were served by %v, want all three", counts)
+	}
+	if live := d.service("dns").Live; live.Connections != 40 || live.Packets != 200 {
+		t.Errorf("turnout counted %d flows and %d packets, want 40 and 200", live.Connections, live.Packets)
+	}
+}
+
+func TestServiceOfEveryPort(t *testing.T) {
+	s := needSegment(t)
+	for _, port := range []int{echoPort, 9000} {
+		s.serveEcho(t, port)
+	}
+	d := startDirector(t, settings{services: many})
+	d.waitServers("any", "up", 2)
+	d.waitServers("web2", "up", 1)
+	rs2, rs3 := s.servers[1], s.servers[2]
+	for _, address := range []string{"192.168.57.101:7", "192.168.57.101:9000"} {
+		connections := s.client.connectMany(t, 20, address)
+		wantServers(t, connections, rs2, rs3)
+		for _, c := range connections {
+			if err := c.talk(100); err != nil {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+	}
+	load := s.startLoad(t, 4, time.Millisecond, "http://192.168.57.101/")
+	time.Sleep(300 * time.Millisecond)
+	visits := load.stop()
+	wantNoFailure(t, visits)
+	if served(visits)["rs3"] != len(visits) || len(visits) < 10 {
+		t.Errorf("port 80 has a service of its own, of rs3 alone, and was served by %v", served(visits))
+	}
+}
+
+func TestPortWithoutServiceIsSilent(t *testing.T) {
+	d := startDirector(t, settings{services: many})
+	before := d.status().Books.Drops["no_service"]
+	start := time.Now()
+	if c, err := d.segment.client.dial("tcp", "192.168.57.100:81"); err == nil {
+		c.Close()
+		t.Error("a port without a service accepted a connection")
+	}
+	if took := time.Since(start); took < dialTimeout/2 {
+		t.Errorf("the client was refused after %v, want no answer at all", took)
+	}
+	if d.status().Books.Drops["no_service"] == before {
+		t.Error("nothing was counted as no_service")
+	}
+}
+
+func TestRealServerIsAClientOfAnotherVIP(t *testing.T) {
+	s := needSegment(t)
+	s.serveEcho(t, echoPort)
+	d := startDirector(t, settings{services: many})
+	d.waitServers("any", "up", 2)
+	rs1 := s.servers[0] // serves 192.168.57.100, not .101
+	connections := rs1.connectMany(t, 20, "192.168.57.101:7")
+	wantServers(t, connections, s.servers[1], s.servers[2])
+	for _, c := range connections {
+		if err := c.talk(5000); err != nil {
+			t.Error(err)
+		}
+	}
+	if loops := d.status().Books.Drops["loop"]; loops > 0 {
+		t.Errorf("%d packets were taken for a loop", loops)
+	}
+}
