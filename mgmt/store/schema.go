@@ -236,7 +236,12 @@ func (d *decoder) realServer(n ast.Node, at *place) RealServer {
 		"port": refuse("a real server has no port of its own: direct routing hands on the packet as it came, so the port " +
 			"cannot be translated; delete it and let the real server listen on the service's port"),
 	}
-	d.mapping(n, at, schema{fields: known, required: []string{"address"}, planned: plannedRealServerKeys})
+	d.mapping(n, at, schema{
+		fields:   known,
+		required: []string{"address"},
+		planned:  plannedRealServerKeys,
+		shown:    []string{"live"},
+	})
 	return rs
 }
 
