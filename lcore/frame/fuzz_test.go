@@ -49,9 +49,12 @@ func FuzzParse(f *testing.F) {
 		eth := frame.EthernetAt(at)
 		equal(t, "destination MAC", eth.Destination(), frame.MAC(data[0:6]))
 		equal(t, "source MAC", eth.Source(), frame.MAC(data[6:12]))
+		equal(t, "destination MAC's word", frame.DestinationWord(at), eth.Destination().Word())
+		equal(t, "source MAC's word", frame.SourceWord(at), eth.Source().Word())
 		equal(t, "EtherType", eth.Type(), word(data[12:]))
 		want := faultOf(data[14:])
 		equal(t, "fault", frame.CheckIPv4(at, uint32(len(data))), want)
+		equal(t, "plain", frame.Plain(at, uint32(len(data))), word(data[12:]) == 0x0800 && want == frame.FaultNone && isPlain(data[14:]))
 		if want == frame.FaultNone {
 			compareIPv4(t, at, data[14:])
 			compareGopacket(t, at, data)
@@ -72,6 +75,13 @@ func faultOf(pkt []byte) frame.Fault {
 		return frame.FaultLength
 	}
 	return frame.FaultNone
+}
+
+// isPlain says whether a sound packet has no options, is no fragment, and holds a whole TCP or UDP header.
+func isPlain(pkt []byte) bool {
+	length := word(pkt[2:])
+	fits := pkt[9] == frame.ProtocolTCP && length >= 40 || pkt[9] == frame.ProtocolUDP && length >= 28
+	return fits && pkt[0] == 0x45 && pkt[6]&0x20 == 0 && word(pkt[6:])%0x2000 == 0
 }
 
 func compareIPv4(t *testing.T, at unsafe.Pointer, pkt []byte) {
