@@ -65,7 +65,7 @@ struct port {
 	uint16_t number, queue_count;
 };
 
-static const struct rte_ether_addr client_mac = {{2, 0xee, 0, 0, 0, 1}};
+static const struct rte_ether_addr client_mac = {{2, 0xee, 0xee, 0xee, 0xee, 0xee}};
 
 static inline uint64_t random_next(struct queue *q) {
 	__uint128_t product;
@@ -202,6 +202,8 @@ static __rte_noinline void check(struct queue *q, const struct rte_mbuf *m) {
 	uint64_t tuple = tuple_at(frame);
 	uint8_t want[64];
 
+	if (get16(frame + 12) != RTE_ETHER_TYPE_IPV4) /* the director's own, as ARP */
+		return;
 	q->report->checked++;
 	if (!sane_length(&p->config, m->pkt_len)) {
 		q->report->faults[FAULT_LENGTH]++;
@@ -523,7 +525,10 @@ static int gen_probe(struct rte_vdev_device *vdev) {
 static int gen_remove(struct rte_vdev_device *vdev) {
 	struct rte_eth_dev *dev = rte_eth_dev_allocated(rte_vdev_device_name(vdev));
 
-	return dev == NULL ? 0 : rte_eth_dev_release_port(dev);
+	if (dev == NULL)
+		return 0;
+	gen_close(dev);
+	return rte_eth_dev_release_port(dev);
 }
 
 static struct rte_vdev_driver driver = {.probe = gen_probe, .remove = gen_remove};

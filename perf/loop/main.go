@@ -27,7 +27,7 @@ type options struct {
 	lcore    int
 	memoryMB int
 	ealArgs  string
-	swap     bool
+	mode     string
 	entries  int
 	bed      bed
 	churn    bool
@@ -41,7 +41,7 @@ func parseOptions() *options {
 	flag.IntVar(&o.lcore, "lcore", 1, "CPU of the loop")
 	flag.IntVar(&o.memoryMB, "memory-mb", 256, "DPDK's memory")
 	flag.StringVar(&o.ealArgs, "eal-args", "", "arguments for EAL, separated by blanks")
-	flag.BoolVar(&o.swap, "swap", false, "swap the MACs instead of forwarding: what the loop alone costs")
+	flag.StringVar(&o.mode, "mode", "", "swap: swap the MACs instead of forwarding, which is what the loop alone costs")
 	flag.IntVar(&o.entries, "entries", 1<<20, "flows of the flow table")
 	flag.IntVar(&o.bed.services, "services", 1, "virtual services")
 	flag.IntVar(&o.bed.reals, "reals", 16, "real servers of each")
@@ -111,7 +111,7 @@ type looper interface {
 // loop is a looper at work.
 type loop struct {
 	looper
-	worker *lcore.Worker // nil with -swap
+	worker *lcore.Worker // nil in mode swap
 	bed    *bed
 	churn  bool
 	ended  <-chan error
@@ -145,7 +145,7 @@ func (l *loop) make(o *options, queue lcore.Queue) error {
 	if err != nil {
 		return err
 	}
-	if o.swap {
+	if o.mode == "swap" {
 		l.looper = &swapper{queue: queue, burst: burst}
 		return nil
 	}
