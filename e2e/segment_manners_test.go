@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"turnout/mgmt/store"
 )
 
 const arpLimit = 5 * time.Millisecond // for an answer about a VIP
@@ -24,7 +22,7 @@ func TestPingOfVIPAndDIP(t *testing.T) {
 
 func TestARPForVIPIsAnsweredQuickly(t *testing.T) {
 	d := startDirector(t, settings{services: web})
-	w := d.segment.client.tap(t, "eth0", filterARP)
+	sender, w := d.segment.client.tap(t, "eth0", filterARP), d.segment.client.tap(t, "eth0", filterARP)
 	client, port := mustMAC(clientMAC), mustMAC(d.mac)
 	for name, request := range map[string][]byte{
 		"broadcast":            arpFrame(broadcast, client, clientAddress, vip),
@@ -35,7 +33,7 @@ func TestARPForVIPIsAnsweredQuickly(t *testing.T) {
 		// A window on a busy machine says little, the best of five something.
 		var medians []time.Duration
 		for range 5 {
-			medians = append(medians, medianAnswer(t, w, request))
+			medians = append(medians, medianAnswer(t, sender, w, request))
 			if medians[len(medians)-1] < arpLimit {
 				break
 			}
@@ -47,13 +45,14 @@ func TestARPForVIPIsAnsweredQuickly(t *testing.T) {
 	}
 }
 
-// medianAnswer asks 50 times and returns the median of the kernel's times between request and reply.
-func medianAnswer(t *testing.T, w *wire, request []byte) time.Duration {
+// medianAnswer asks 50 times and returns the median of the times between request and reply, by the kernel's
+// clock: a second socket sees both, since none sees what it sent itself.
+func medianAnswer(t *testing.T, sender, w *wire, request []byte) time.Duration {
 	t.Helper()
 	var took []time.Duration
 	for range 50 {
 		start := time.Now()
-		w.send(t, request)
+		sender.send(t, request)
 		fresh := func(accept func([]byte) bool) func() []seen {
 			return func() []seen {
 				return slices.DeleteFunc(w.frames(accept), func(s seen) bool { return s.at.Before(start) })
@@ -95,8 +94,7 @@ func TestVIPsAreProbedAndAnnounced(t *testing.T) {
 	d := startDirector(t, settings{services: web})
 	wantAnnounced(t, w, vip, d.mac)
 
-	port := uint16(80)
-	d.must(http.MethodPut, "/v1/services/late", store.Service{Name: "late", VIP: vip3, Protocol: store.TCP, Port: port}, nil)
+	d.must(http.MethodPut, "/v1/services/late", map[string]any{"name": "late", "vip": vip3, "protocol": "tcp", "port": 80}, nil)
 	wantAnnounced(t, w, vip3, d.mac)
 }
 
