@@ -1,6 +1,7 @@
 package lcore_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,6 +41,9 @@ func TestPacketsPageNamesEveryEnd(t *testing.T) {
 	}
 	for k := range lcore.PuntKinds {
 		want["| `"+k.String()+"` |"] = true
+		if limit := fmt.Sprintf("%s %d", k, lcore.PuntsPerSecond(k)); !strings.Contains(page, limit) {
+			t.Errorf("docs/packets.md does not tell the punt limit %q", limit)
+		}
 	}
 	for row := range want {
 		if !strings.Contains(page, "\n"+row) {

@@ -6,6 +6,7 @@ import (
 
 	"turnout/flowtable"
 	"turnout/lcore"
+	"turnout/lcore/port/memory"
 )
 
 // A duel runs a worker and its twin over the same frames, snapshots and time. Its errors tell where they differ.
@@ -15,8 +16,8 @@ type duel struct {
 	received, bytes uint64
 }
 
-func newDuel(flows int, spec *lcore.Spec) (*duel, error) {
-	b, err := openBench(flows, spec)
+func newDuel(queue *memory.Queue, flows int, spec *lcore.Spec) (*duel, error) {
+	b, err := openBench(queue, flows, spec)
 	if err != nil {
 		return nil, err
 	}

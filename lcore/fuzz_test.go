@@ -20,10 +20,10 @@ func FuzzForward(f *testing.F) {
 	for _, bad := range badFrames(f) {
 		f.Add(frameOp(nil, bad.frame))
 	}
-	specs := fuzzSpecs(f)
+	specs, queue := fuzzSpecs(f), newQueue(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, most := range []int{lcore.BurstSize, 1} {
-			d, err := newDuel(64, specs[0])
+			d, err := newDuel(queue, 64, specs[0])
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,7 +81,7 @@ type bench struct {
 // newBench makes a bench that lives as long as the test.
 func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 	t.Helper()
-	b, err := openBench(flows, s)
+	b, err := openBench(newQueue(t), flows, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,13 +93,28 @@ func newBench(t testing.TB, flows int, s *lcore.Spec) *bench {
 	return b
 }
 
-func openBench(flows int, s *lcore.Spec) (*bench, error) {
-	queue, err1 := memory.New()
-	punts, err2 := lcore.NewRing(1024)
-	burst, err3 := lcore.NewBurst()
-	if err := errors.Join(err1, err2, err3); err != nil {
+func newQueue(t testing.TB) *memory.Queue {
+	t.Helper()
+	queue, err := memory.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := queue.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return queue
+}
+
+// openBench makes a bench over a queue that may have been used before; close does not close the queue.
+func openBench(queue *memory.Queue, flows int, s *lcore.Spec) (*bench, error) {
+	punts, err1 := lcore.NewRing(1024)
+	burst, err2 := lcore.NewBurst()
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
+	queue.Reset()
 	queue.Now, queue.Step = tscHz+tscHz/32, 1000 // amid a tick
 	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
 	if err != nil {
@@ -110,7 +125,7 @@ func openBench(flows int, s *lcore.Spec) (*bench, error) {
 }
 
 func (b *bench) close() error {
-	return errors.Join(b.Worker.Close(), b.queue.Close(), b.punts.Close(), b.burst.Free())
+	return errors.Join(b.Worker.Close(), b.punts.Close(), b.burst.Free())
 }
 
 // run sends frames through the worker and returns what became of each.

@@ -12,8 +12,9 @@ import (
 
 // TestWorkerIsItsTwin runs both over random streams of frames, snapshots and time.
 func TestWorkerIsItsTwin(t *testing.T) {
+	queue := newQueue(t)
 	rapid.Check(t, func(r *rapid.T) {
-		d, err := newDuel(2048, drawSpec(r, 1))
+		d, err := newDuel(queue, 2048, drawSpec(r, 1))
 		if err != nil {
 			r.Fatal(err)
 		}

@@ -50,6 +50,9 @@ func New() (*Queue, error) {
 	return q, nil
 }
 
+// Reset makes the queue as New left it.
+func (q *Queue) Reset() { *q = Queue{rooms: q.rooms} }
+
 // Close gives the queue's memory back.
 func (q *Queue) Close() error { return syscall.Munmap(q.rooms) }
 
