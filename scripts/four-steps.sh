@@ -23,7 +23,7 @@ cleanup() {
 # capture HOST INTERFACE FILTER: into $dir/HOST.pcap
 capture() {
   local host=$1 interface=$2 filter=$3
-  ip netns exec "$LAB$host" tcpdump -i "$interface" -U -w "$dir/$host.pcap" "$filter" 2>"$dir/$host.log" &
+  ip netns exec "$LAB$host" tcpdump --immediate-mode -i "$interface" -U -w "$dir/$host.pcap" "$filter" 2>"$dir/$host.log" &
   captures+=($!)
   wait_until 5 grep -qs 'listening on' "$dir/$host.log" || fail "tcpdump does not start at $host: $(<"$dir/$host.log")"
 }
@@ -42,9 +42,14 @@ fetch_page() {
   in_host client curl -sS -m 5 --local-port "$SOURCE_PORT" -H 'Connection: close' "http://$VIP/"
 }
 
-# The end of a connection still travels when curl is done.
-connection_is_over() {
-  [[ -n $(tcpdump -nr "$dir/client.pcap" "src port 80 and tcp[tcpflags] & tcp-fin != 0" 2>/dev/null) ]]
+# captures_agree: both ends have closed, and what the client sent is seen at every place (twice at the port). If it never
+# comes to that, the checks say what is missing.
+captures_agree() {
+  local from_client="src host $CLIENT" sent
+  [[ -n $(frames client "$from_client and tcp[tcpflags] & tcp-fin != 0") ]] || return 1
+  [[ -n $(frames client "src host $VIP and tcp[tcpflags] & tcp-fin != 0") ]] || return 1
+  sent=$(frames client "$from_client" | wc -l)
+  (($(frames "$server" "$from_client" | wc -l) == sent && $(frames lan "$from_client" | wc -l) == 2 * sent))
 }
 
 # --- read -------------------------------------------------------------------------------------------------------------
@@ -126,8 +131,7 @@ capture_connection() {
   capture lan dp0 "$mine"
   for host in "${servers[@]}"; do capture "$host" eth0 "$mine and ether host $(server_mac "$host")"; done
   server=$(fetch_page) || fail "no page came through the VIP $VIP"
-  wait_until 2 connection_is_over || fail "the connection did not end"
-  sleep 0.2
+  wait_until 5 captures_agree || true
   stop_captures
 }
 

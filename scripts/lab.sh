@@ -32,7 +32,6 @@ usage: lab.sh up                   lay out the lab
        lab.sh status               what is there
        lab.sh exec HOST CMD...     run a command on client, rs1, rs2, rs3, director or lan
        lab.sh attach [dp0]         plug the port that turnout has made in director into the bridge
-       lab.sh detach [dp0]         comes before another start of turnout
        lab.sh nginx HOST start|stop
        lab.sh dir                  print the run directory
 
@@ -225,22 +224,6 @@ attach() {
   ip -n "${LAB}director" link set "$port" netns "${LAB}lan"
   ip -n "${LAB}lan" link set "$port" address "$KERNEL_END_MAC"
   ip -n "${LAB}lan" link set "$port" master br0 up
-  sleep 0.5 # so that turnout sees its link down, and up again once it is plugged in
-  make_stand_in "$port"
-}
-
-# DPDK asks for the link by the interface's name, in turnout's namespace: what is of that name there now says "up".
-make_stand_in() {
-  local port=$1
-  ip -n "${LAB}director" link add "$port" type veth peer name "$port-peer"
-  ip -n "${LAB}director" link set "$port" arp off up
-  ip -n "${LAB}director" link set "$port-peer" arp off up
-}
-
-# With the stand-in gone the port's link is down, and its name is free for the next turnout.
-detach() {
-  local port=${1:-dp0}
-  ip -n "${LAB}director" link del "$port" 2>/dev/null || fail "$port is not attached"
 }
 
 link_is_up() { [[ -n $(ip -n "$LAB$1" link show dev "$2" up 2>/dev/null) ]]; }
@@ -287,7 +270,7 @@ main() {
   ((EUID == 0)) || fail "network namespaces need root: sudo $0 $verb"
   case $verb in
     up | down | status) "$verb" ;;
-    attach | detach) "$verb" "$@" ;;
+    attach) attach "$@" ;;
     exec) exec_command "$@" ;;
     nginx) nginx_command "$@" ;;
     *) usage >&2 && exit 2 ;;
