@@ -52,8 +52,7 @@ const (
 // totalLen changes the packet's idea of its length.
 func totalLen(n int) edit { return put(atLength, byte(n>>8), byte(n)) }
 
-// source and destination change the packet's addresses.
-func source(address uint32) edit      { return put(atSource, fourBytes(address)...) }
+// destination changes the packet's receiver.
 func destination(address uint32) edit { return put(atVIP, fourBytes(address)...) }
 
 func fourBytes(v uint32) []byte { return binary.BigEndian.AppendUint32(nil, v) }

@@ -74,25 +74,23 @@ func (d *duel) play(script []byte, specs []*lcore.Spec, most int) error {
 		return errors.Join(d.send(burst...), d.compareFlows())
 	}
 	for frames := 0; len(script) >= 3 && frames < scriptFrames; {
-		switch op, arg := script[0], binary.BigEndian.Uint16(script[1:]); op {
-		case opPublish, opTime:
+		op, arg := script[0], binary.BigEndian.Uint16(script[1:])
+		script = script[3:]
+		between := op == opPublish || op == opTime
+		if !between {
+			n := min(int(arg), scriptFrame, len(script))
+			burst, script, frames = append(burst, script[:n]), script[n:], frames+1
+		}
+		if between || len(burst) == most {
 			if err := flush(); err != nil {
 				return err
 			}
-			if op == opTime {
-				d.pass(uint32(arg))
-			} else {
-				d.publish(specs[int(arg)%len(specs)])
-			}
-			script = script[3:]
-		default:
-			n := min(int(arg), scriptFrame, len(script)-3)
-			burst, script, frames = append(burst, script[3:3+n]), script[3+n:], frames+1
-			if len(burst) == most {
-				if err := flush(); err != nil {
-					return err
-				}
-			}
+		}
+		switch op {
+		case opPublish:
+			d.publish(specs[int(arg)%len(specs)])
+		case opTime:
+			d.pass(uint32(arg))
 		}
 	}
 	return flush()
