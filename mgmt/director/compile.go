@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/frame"
@@ -26,7 +28,7 @@ type compiled struct {
 const closeTimeout = 10 * time.Second
 
 // compileService makes a service's part of the snapshot and of the view.
-func (d *Director) compileService(svc *store.Service, id *identity, old *compiled) (*compiled, error) {
+func (d *Director) compileService(svc *store.Service, id *identity, old *compiled) *compiled {
 	c := &compiled{view: &serviceView{Service: *svc}}
 	c.spec = lcore.ServiceSpec{
 		ID: id.id, VIP: ipv4(svc.VIP), Protocol: protocolNumber(svc.Protocol), Port: svc.Port,
@@ -43,10 +45,10 @@ func (d *Director) compileService(svc *store.Service, id *identity, old *compile
 		})
 		c.view.reals = append(c.view.reals, realView{RealServer: rs, live: live, counter: id.slots[n].counter, base: id.slots[n].base})
 	}
-	if err := c.schedule(svc, servers, old); err != nil {
-		return nil, err
+	if err := c.schedule(svc, servers, old); err != nil { // what Validate has passed has a table
+		d.config.Log.Error("a service has no table: no real server gets new flows", zap.String("service", svc.Name), zap.Error(err))
 	}
-	return c, nil
+	return c
 }
 
 // schedule has the service's table made, or takes over what is still good: the plan while the servers and their weights
@@ -58,7 +60,7 @@ func (c *compiled) schedule(svc *store.Service, servers []sched.Server, old *com
 	}
 	c.servers = servers
 	options := sched.Options{TableSize: svc.Maglev.TableSize}
-	if old != nil && old.plan.Fits(scheduler, servers, options) {
+	if old != nil && old.plan != nil && old.plan.Fits(scheduler, servers, options) {
 		c.plan = old.plan
 		if slices.Equal(old.servers, servers) {
 			c.spec.Table = old.spec.Table

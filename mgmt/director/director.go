@@ -145,10 +145,10 @@ func (d *Director) Load(ctx context.Context) error {
 	return d.ask(ctx, func() error {
 		state, notes, err := d.config.Store.Load(d.segment())
 		if err == nil {
-			err = d.config.CheckVIPs(vipsOf(&state))
+			err = errors.Join(d.config.CheckVIPs(vipsOf(&state)), d.registry.room(&state))
 		}
-		if err == nil {
-			err = d.apply(state)
+		if err == nil && (d.generation == 0 || !reflect.DeepEqual(state, d.desired)) {
+			d.apply(state)
 		}
 		d.failed = err != nil
 		d.publishView()
@@ -185,22 +185,21 @@ func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) e
 		mistakes.Add("services", "%v", err)
 		return api.Applied{}, mistakes
 	}
+	if err := d.registry.room(&state); err != nil {
+		return api.Applied{}, err
+	}
 	if !dryRun {
 		if err := d.config.Store.Save(state); err != nil {
 			return api.Applied{}, err
 		}
-		if err := d.apply(state); err != nil {
-			return api.Applied{}, err
-		}
+		d.apply(state)
 	}
 	return api.Applied{Generation: d.generation, Notes: notes}, nil
 }
 
-// apply puts a valid state in force as a new generation.
-func (d *Director) apply(state store.State) error {
-	if err := d.registry.update(&state, d.epoch+1, d.sum); err != nil {
-		return err
-	}
+// apply puts a valid state, for which the registry has room, in force as a new generation.
+func (d *Director) apply(state store.State) {
+	d.registry.update(&state, d.epoch+1, d.sum)
 	changed := d.changed(&state)
 	d.desired, d.failed = state, false
 	d.generation++
@@ -210,7 +209,6 @@ func (d *Director) apply(state store.State) error {
 	d.publish(changed)
 	d.config.OnVIPs(vipsOf(&state))
 	d.config.Log.Info("state applied", zap.Uint64("generation", d.generation), zap.Int("services", len(state.Services)))
-	return nil
 }
 
 // changed tells which services are new or other than before.
@@ -237,12 +235,7 @@ func (d *Director) publish(changed func(*store.Service) bool) {
 			next[key] = old
 			continue
 		}
-		c, err := d.compileService(svc, d.registry.services[key], old)
-		if err != nil { // a state that was validated compiles; the service goes on without real servers
-			d.config.Log.Error("cannot compile a service", zap.String("service", svc.Name), zap.Error(err))
-			c = &compiled{spec: d.registry.services[key].withdrawnSpec(), view: &serviceView{Service: *svc}}
-		}
-		next[key] = c
+		next[key] = d.compileService(svc, d.registry.services[key], old)
 	}
 	d.compiled = next
 	snapshot := lcore.Compile(d.spec())

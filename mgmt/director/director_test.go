@@ -350,3 +350,45 @@ func BenchmarkOneOfThousandServices(b *testing.B) {
 		}
 	}
 }
+
+func TestCountersStayWhenTheServiceMoves(t *testing.T) {
+	d, _, _ := start(t, servicesFile)
+	first := d.view.Load().services[0].reals[0]
+	if err := edit(d, 0, func(s *store.State) error { s.Services[0].Port = 8080; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	v := d.view.Load()
+	if gone := v.gone["web"]; len(gone) != 2 || gone[0].address != first.Address || gone[0].counter != first.counter {
+		t.Errorf("slots of the old port: %+v; want those of both real servers, still counted", gone)
+	}
+}
+
+func TestLoadOfTheSameFileIsNoGeneration(t *testing.T) {
+	d, _, path := start(t, servicesFile)
+	if err := d.Load(context.Background()); err != nil || d.Status().Generation != 1 {
+		t.Errorf("generation %d (%v), want 1: a client's If-Match would be stale", d.Status().Generation, err)
+	}
+	if err := os.WriteFile(path, []byte(servicesFile+"# a remark\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Load(context.Background()); err != nil || d.Status().Generation != 1 {
+		t.Errorf("after a remark: generation %d (%v), want 1", d.Status().Generation, err)
+	}
+}
+
+func TestStateWithoutRoomIsNotWritten(t *testing.T) {
+	d, _, path := start(t, servicesFile)
+	_ = d.ask(context.Background(), func() error { d.registry.counters.limit = 2; return nil })
+	err := edit(d, 0, func(s *store.State) error {
+		s.Services[0].RealServers = append(s.Services[0].RealServers, store.RealServer{Address: netip.MustParseAddr("192.168.57.123"), Weight: 1})
+		return nil
+	})
+	if !errors.Is(err, errTooMany) {
+		t.Errorf("got %v", err)
+	}
+	if content, _ := os.ReadFile(path); string(content) != servicesFile {
+		t.Errorf("the file now reads\n%s", content)
+	}
+	d.HealthChanged("web") // compiles what is in force
+	wantStates(t, d, "121 down, 122 down")
+}

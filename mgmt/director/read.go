@@ -96,15 +96,18 @@ func (d *Director) Services() api.ServiceList {
 func (d *Director) liveService(v *view, svc *serviceView, checks map[health.Key]health.Status) api.ServiceLive {
 	live := api.ServiceLive{RealServers: make([]api.RealServerLive, 0, len(svc.reals))}
 	sum := v.retired[realKey{svc.Name, netip.Addr{}}]
+	former := map[netip.Addr]totals{} // of slots that real servers had before
 	for _, g := range v.gone[svc.Name] {
-		sum = sum.plus(totalsOf(d.sum(g.counter)).minus(g.base))
+		counted := totalsOf(d.sum(g.counter)).minus(g.base)
+		sum, former[g.address] = sum.plus(counted), former[g.address].plus(counted)
 	}
 	for i := range svc.reals {
 		r := &svc.reals[i]
 		now := d.sum(r.counter)
 		since := totalsOf(now).minus(r.base)
 		sum = sum.plus(since)
-		live.RealServers = append(live.RealServers, liveReal(r, now, since.plus(v.retired[realKey{svc.Name, r.Address}]), checks[health.Key{Service: svc.Name, RealServer: r.Address}]))
+		total := since.plus(v.retired[realKey{svc.Name, r.Address}]).plus(former[r.Address])
+		live.RealServers = append(live.RealServers, liveReal(r, now, total, checks[health.Key{Service: svc.Name, RealServer: r.Address}]))
 	}
 	live.Packets, live.Bytes, live.Connections, live.RescheduledFlows = sum.packets, sum.bytes, sum.connections, sum.rescheduled
 	return live

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"turnout/lcore"
@@ -56,6 +57,7 @@ type slot struct {
 	since   uint64    // epoch of the first snapshot in which it is gone: no flow was scheduled there later
 	until   time.Time // until when it keeps its flows though it is gone; zero: no longer
 	live    liveness  // as it was last seen
+	empty   bool      // no flow was counted when it was last looked at
 	weight  uint16    // the last one above 0, or 1
 	base    totals    // what its counter showed when the slot was taken
 }
@@ -74,21 +76,42 @@ func newRegistry() *registry {
 
 func keyOf(s *store.Service) serviceKey { return serviceKey{s.Name, s.VIP, s.Protocol, s.Port} }
 
-// update gives everything in the state its numbers and marks all else as gone from the snapshot of that epoch on. read
-// sums a counter over the lcores.
-func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lcore.RealCounters) error {
+// room says whether there are numbers for all that the state has and the registry does not know yet.
+func (r *registry) room(state *store.State) error {
+	services, servers := 0, 0
+	for i := range state.Services {
+		svc := &state.Services[i]
+		id := r.services[keyOf(svc)]
+		if id == nil {
+			id, services = &identity{}, services+1
+		}
+		fresh := 0
+		for _, rs := range svc.RealServers {
+			if _, known := id.slotOf[rs.Address]; !known {
+				fresh++
+			}
+		}
+		if len(id.slotOf)+fresh > maxSlots {
+			return fmt.Errorf("service %s: %w", svc.Name, errTooMany)
+		}
+		servers += fresh
+	}
+	if services > r.ids.left() || servers > r.counters.left() {
+		return errTooMany
+	}
+	return nil
+}
+
+// update gives everything in the state, for which there is room, its numbers and marks all else as gone from the snapshot
+// of that epoch on. read sums a counter over the lcores.
+func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lcore.RealCounters) {
 	configured := map[serviceKey]bool{}
 	for i := range state.Services {
 		svc := &state.Services[i]
 		configured[keyOf(svc)] = true
-		id, err := r.identify(keyOf(svc))
-		if err != nil {
-			return fmt.Errorf("service %s: %w", svc.Name, err)
-		}
+		id := r.identify(keyOf(svc))
 		id.withdrawn = false
-		if err := r.updateSlots(id, svc.RealServers, epoch, read); err != nil {
-			return fmt.Errorf("service %s: %w", svc.Name, err)
-		}
+		r.updateSlots(id, svc.RealServers, epoch, read)
 	}
 	for key, id := range r.services {
 		if !configured[key] && !id.withdrawn {
@@ -96,70 +119,48 @@ func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lc
 			id.abandon(nil, epoch, time.Time{})
 		}
 	}
-	return nil
 }
 
 // identify finds or makes the identity of a service.
-func (r *registry) identify(key serviceKey) (*identity, error) {
+func (r *registry) identify(key serviceKey) *identity {
 	if id := r.services[key]; id != nil {
-		return id, nil
+		return id
 	}
-	n, ok := r.ids.take()
-	if !ok {
-		return nil, errTooMany
-	}
-	id := &identity{key: key, id: uint16(n), slotOf: map[netip.Addr]uint16{}}
+	id := &identity{key: key, id: uint16(r.ids.take()), slotOf: map[netip.Addr]uint16{}}
 	r.services[key] = id
-	return id, nil
+	return id
 }
 
-func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch uint64, read func(uint32) lcore.RealCounters) error {
+func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch uint64, read func(uint32) lcore.RealCounters) {
 	configured := make(map[netip.Addr]bool, len(servers))
 	for _, rs := range servers {
 		configured[rs.Address] = true
-		s, err := r.place(id, rs.Address, read)
-		if err != nil {
-			return err
-		}
-		s.gone, s.until = false, time.Time{}
+		s := r.place(id, rs.Address, read)
+		s.gone, s.until, s.empty = false, time.Time{}, false
 		if rs.Weight > 0 {
 			s.weight = rs.Weight
 		}
 	}
 	id.abandon(configured, epoch, r.now().Add(removalGrace))
-	return nil
 }
 
 // place finds or makes the slot of a real server.
-func (r *registry) place(id *identity, address netip.Addr, read func(uint32) lcore.RealCounters) (*slot, error) {
+func (r *registry) place(id *identity, address netip.Addr, read func(uint32) lcore.RealCounters) *slot {
 	if n, ok := id.slotOf[address]; ok {
-		return &id.slots[n], nil
+		return &id.slots[n]
 	}
-	counter, ok := r.counters.take()
-	if !ok {
-		return nil, errTooMany
-	}
-	n, ok := id.freeSlot()
-	if !ok {
-		r.counters.give(counter)
-		return nil, errTooMany
-	}
+	counter, n := r.counters.take(), id.freeSlot()
 	id.slotOf[address] = n
 	id.slots[n] = slot{address: address, counter: counter, weight: 1, base: totalsOf(read(counter))}
-	return &id.slots[n], nil
+	return &id.slots[n]
 }
 
-func (id *identity) freeSlot() (uint16, bool) {
-	for n := range id.slots {
-		if !id.slots[n].address.IsValid() {
-			return uint16(n), true
-		}
-	}
-	if len(id.slots) == maxSlots {
-		return 0, false
+func (id *identity) freeSlot() uint16 {
+	if len(id.slotOf) < len(id.slots) {
+		return uint16(slices.IndexFunc(id.slots, func(s slot) bool { return !s.address.IsValid() }))
 	}
 	id.slots = append(id.slots, slot{})
-	return uint16(len(id.slots) - 1), true
+	return uint16(len(id.slots) - 1)
 }
 
 // abandon marks the slots of all but the configured real servers as gone; they keep their flows until then.
@@ -207,9 +208,12 @@ func (s *slot) overdue(now time.Time) bool {
 	return true
 }
 
-// retire frees a slot that no flow is counted under.
+// retire frees a slot that no flow is counted under, twice in a row: a flow may change from inactive to active between
+// the two being read.
 func (r *registry) retire(id *identity, s *slot, now lcore.RealCounters) bool {
-	if now.Active+now.Inactive != 0 {
+	before := s.empty
+	s.empty = now.Active+now.Inactive == 0
+	if !before || !s.empty {
 		return false
 	}
 	counted := totalsOf(now).minus(s.base)
@@ -229,17 +233,18 @@ type numbers struct {
 	limit uint32
 }
 
-func (n *numbers) take() (uint32, bool) {
+// left is how many can be taken.
+func (n *numbers) left() int { return len(n.free) + int(n.limit-n.next) }
+
+// take hands out a number; there must be one left.
+func (n *numbers) take() uint32 {
 	if last := len(n.free) - 1; last >= 0 {
 		number := n.free[last]
 		n.free = n.free[:last]
-		return number, true
-	}
-	if n.next == n.limit {
-		return 0, false
+		return number
 	}
 	n.next++
-	return n.next - 1, true
+	return n.next - 1
 }
 
 func (n *numbers) give(number uint32) { n.free = append(n.free, number) }

@@ -31,9 +31,11 @@ func (c counts) read(n uint32) lcore.RealCounters { return c[n] }
 
 func update(t *testing.T, r *registry, epoch uint64, c counts, services ...store.Service) *identity {
 	t.Helper()
-	if err := r.update(stateOf(services...), epoch, c.read); err != nil {
+	state := stateOf(services...)
+	if err := r.room(state); err != nil {
 		t.Fatal(err)
 	}
+	r.update(state, epoch, c.read)
 	if len(services) == 0 {
 		return nil
 	}
@@ -72,6 +74,7 @@ func TestSlotIsReusedOnlyWithoutFlows(t *testing.T) {
 			id := update(t, r, 5, seen, web("10.0.0.2"))
 			seen[id.slots[0].counter] = c.left
 			r.reap(c.seen, seen.read)
+			r.reap(c.seen, seen.read)
 			if _, kept := id.slotOf[gone]; kept == c.free {
 				t.Errorf("slot kept: %v, want %v", kept, !c.free)
 			}
@@ -91,6 +94,7 @@ func TestServiceOfTheSameNameElsewhereIsAnother(t *testing.T) {
 	if !before.withdrawn {
 		t.Error("the old service is not withdrawn")
 	}
+	r.reap(2, c.read)
 	r.reap(2, c.read)
 	if len(r.services) != 1 {
 		t.Errorf("%d services after the old one's last flow ended, want 1", len(r.services))
@@ -118,6 +122,7 @@ func TestRetiredCountsAreKept(t *testing.T) {
 	c[id.slots[0].counter] = lcore.RealCounters{Packets: 10, Connections: 2}
 	update(t, r, 2, c)
 	r.reap(2, c.read)
+	r.reap(2, c.read)
 	key := realKey{"web", netip.MustParseAddr("10.0.0.1")}
 	if got := r.retired[key]; got.packets != 10 || got.connections != 2 {
 		t.Errorf("retired %+v, want 10 packets and 2 connections", got)
@@ -140,17 +145,21 @@ func TestWeightZeroKeepsTheLastWeight(t *testing.T) {
 }
 
 func TestNumbersRunOut(t *testing.T) {
-	n := numbers{limit: 2}
-	a, _ := n.take()
-	if _, ok := n.take(); !ok {
-		t.Fatal("the second of two was refused")
+	r, c := newRegistry(), counts{}
+	r.counters.limit = 2
+	update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
+	full := stateOf(web("10.0.0.2", "10.0.0.3"))
+	if err := r.room(full); err == nil {
+		t.Error("a third number of two was promised")
 	}
-	if _, ok := n.take(); ok {
-		t.Error("a third of two was given")
+	update(t, r, 2, c, web("10.0.0.2"))
+	r.reap(2, c.read)
+	r.reap(2, c.read)
+	if err := r.room(full); err != nil {
+		t.Errorf("a number was given back, and still: %v", err)
 	}
-	n.give(a)
-	if b, ok := n.take(); !ok || b != a {
-		t.Errorf("got %d, %v; want %d again", b, ok, a)
+	if id := update(t, r, 3, c, full.Services...); id.slots[0].address != netip.MustParseAddr("10.0.0.3") || len(id.slots) != 2 {
+		t.Errorf("slots %+v; want the free one used again", id.slots)
 	}
 }
 

@@ -32,8 +32,9 @@ type realView struct {
 	base    totals
 }
 
-// goneView is a real server that is no longer configured and may still have flows.
+// goneView is a slot that is no longer configured and may still have flows. Its real server may have another slot.
 type goneView struct {
+	address netip.Addr
 	counter uint32
 	base    totals
 }
@@ -68,7 +69,7 @@ func (v *view) addIdentity(key serviceKey, id *identity) {
 		s := &id.slots[n]
 		names.slots[n] = s.address
 		if s.gone {
-			v.gone[key.name] = append(v.gone[key.name], goneView{s.counter, s.base})
+			v.gone[key.name] = append(v.gone[key.name], goneView{s.address, s.counter, s.base})
 		}
 	}
 	v.flows[id.id] = names
