@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"os/signal"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"go.uber.org/zap"
 
@@ -70,29 +74,55 @@ func (a *Appliance) parts() []part {
 	}
 }
 
-// Run starts the parts, waits until ctx ends or one of them fails, and stops them.
-func (a *Appliance) Run(ctx context.Context) (err error) {
+// errStuck ends the stopping: what an lcore still polls cannot be taken away. The end of the process frees it.
+var errStuck = errors.New("an lcore does not leave its loop")
+
+// Run starts the parts, waits until ctx ends or one of them fails, and stops those that were started.
+func (a *Appliance) Run(ctx context.Context) error {
 	ctx, a.tasks.fail = context.WithCancelCause(ctx)
 	defer a.tasks.fail(nil)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // for good: by default it would end the process
+	started, err := a.start(ctx)
+	if err == nil && ctx.Err() == nil {
+		a.log.Info("forwarding", zap.String("port", a.port.Name()), zap.String("role", string(a.director.Role())))
+		a.follow(hangups)
+		<-ctx.Done()
+	}
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return errors.Join(err, stop(started))
+}
+
+// start starts the parts down the list, until one fails or ctx ends, and returns those that were started.
+func (a *Appliance) start(ctx context.Context) (started []part, err error) {
 	for _, p := range a.parts() {
+		if ctx.Err() != nil {
+			return started, nil
+		}
 		if err := p.start(); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return started, fmt.Errorf("%s: %w", p.name, err)
 		}
-		if p.stop != nil {
-			defer func() {
-				if stopErr := p.stop(); stopErr != nil {
-					err = errors.Join(err, fmt.Errorf("stop %s: %w", p.name, stopErr))
-				}
-			}()
+		started = append(started, p)
+	}
+	return started, nil
+}
+
+// stop stops parts up the list.
+func stop(started []part) (err error) {
+	for _, p := range slices.Backward(started) {
+		if p.stop == nil {
+			continue
+		}
+		if stopped := p.stop(); stopped != nil {
+			err = errors.Join(err, fmt.Errorf("stop %s: %w", p.name, stopped))
+		}
+		if errors.Is(err, errStuck) {
+			break
 		}
 	}
-	a.log.Info("forwarding", zap.String("port", a.port.Name()), zap.String("role", string(a.director.Role())))
-	a.ready(ctx)
-	<-ctx.Done()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return cause
-	}
-	return nil
+	return err
 }
 
 // tasks are goroutines that work until they are told to stop; one that fails ends the appliance.

@@ -87,11 +87,7 @@ func (a *Appliance) startLcores() error {
 	if err := a.launchLcores(); err != nil {
 		return errors.Join(err, a.stopLcores())
 	}
-	moved, err := a.cpus.Sweep()
-	if moved > 0 {
-		a.log.Debug("threads moved away from the lcores' CPUs", zap.Int("threads", moved))
-	}
-	return err
+	return nil
 }
 
 func (a *Appliance) launchLcores() (err error) {
@@ -121,7 +117,9 @@ func (a *Appliance) launchLcores() (err error) {
 			return fmt.Errorf("lcore %d: %w", id, err)
 		}
 	}
-	return nil
+	moved, err := a.cpus.Sweep()
+	a.log.Debug("threads moved away from the lcores' CPUs", zap.Int("threads", moved))
+	return err
 }
 
 func (l *lcores) addBuffers() error {
@@ -155,13 +153,8 @@ func (a *Appliance) launchLcore(index int, id uint, flowKey [16]byte) error {
 			w.Run()
 		}
 	})
-	select {
-	case err := <-made:
-		if err != nil {
-			return err
-		}
-	case err := <-ended:
-		return fmt.Errorf("the lcore did not start: %w", err)
+	if err := <-made; err != nil {
+		return err
 	}
 	a.lcores.ended = append(a.lcores.ended, ended)
 	a.lcores.workers = append(a.lcores.workers, director.Lcore{ID: id, Socket: eal.LcoreToSocket(id), Adaptive: a.adaptive(), Worker: w})
@@ -180,7 +173,7 @@ func (a *Appliance) stopLcores() error {
 		case err := <-ended:
 			errs = append(errs, err, l.workers[i].Close())
 		case <-time.After(time.Second):
-			return fmt.Errorf("lcore %d does not leave its loop", l.workers[i].ID)
+			return fmt.Errorf("lcore %d: %w", l.workers[i].ID, errStuck)
 		}
 	}
 	for _, burst := range l.bursts {

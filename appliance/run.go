@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/spf13/cobra"
@@ -41,6 +42,7 @@ func run(file string) error {
 	defer func() { _ = log.Sync() }() // stderr may be a terminal, which cannot be synced
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
+	context.AfterFunc(ctx, cancel) // a second signal ends the process at once
 	return New(config, log).Run(ctx)
 }
 
@@ -72,18 +74,14 @@ func newLogger(c LogConfig) (*zap.Logger, error) {
 	return log, nil
 }
 
-// ready starts what follows the outside world once the appliance forwards: SIGHUP, and the services file where
-// watch_services says so.
-func (a *Appliance) ready(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	a.tasks.spawn("reload", func(stopped context.Context) error {
-		defer signal.Stop(hangups)
+// follow loads the services file again on SIGHUP and, where watch_services says so, when it changes.
+func (a *Appliance) follow(hangups <-chan os.Signal) {
+	a.tasks.spawn("reload", func(ctx context.Context) error {
 		for {
 			select {
 			case <-hangups:
 				a.Reload(ctx)
-			case <-stopped.Done():
+			case <-ctx.Done():
 				return nil
 			}
 		}
@@ -93,7 +91,10 @@ func (a *Appliance) ready(ctx context.Context) {
 	}
 }
 
-// watchServices reads the services file again when it changes. Editors replace files, so its folder is watched.
+// watchQuiet is how long a services file must be left alone before it is read: editors write in several steps.
+const watchQuiet = 100 * time.Millisecond
+
+// watchServices loads the services file again when it changes. Editors replace files, so its folder is watched.
 func (a *Appliance) watchServices(ctx context.Context) error {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -103,12 +104,15 @@ func (a *Appliance) watchServices(ctx context.Context) error {
 	if err := watcher.Add(filepath.Dir(a.store.Path())); err != nil {
 		return err
 	}
-	for {
+	quiet := time.NewTimer(watchQuiet)
+	for quiet.Stop(); ; {
 		select {
 		case event := <-watcher.Events:
-			if event.Name == a.store.Path() && event.Op&^fsnotify.Chmod != 0 {
-				a.Reload(ctx)
+			if filepath.Clean(event.Name) == filepath.Clean(a.store.Path()) && event.Op&^fsnotify.Chmod != 0 {
+				quiet.Reset(watchQuiet)
 			}
+		case <-quiet.C:
+			a.Reload(ctx)
 		case err := <-watcher.Errors:
 			a.log.Warn("watch services file", zap.Error(err))
 		case <-ctx.Done():
