@@ -48,7 +48,7 @@ fmt: ## format the Go code
 
 .PHONY: golden
 golden: ## write the golden files anew; look at the difference before committing
-	go test ./lcore/... ./mgmt/api/... ./mgmt/metrics/... ./appliance/... -update
+	go test ./lcore ./perf/hot ./mgmt/api ./mgmt/metrics ./appliance -update
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
@@ -61,7 +61,7 @@ bench: deps-test ## micro-benchmarks, in benchstat's format
 
 .PHONY: docker
 docker: ## build the container image
-	docker build -t turnout:$(VERSION) .
+	docker build --build-arg VERSION=$(VERSION) -t turnout:$(VERSION) .
 
 .PHONY: clean
 clean: ## remove what was built

@@ -161,10 +161,13 @@ func (w *Worker) inspectICMP(ip *frame.IPv4, i int) Verdict {
 }
 
 func (w *Worker) puntIP(s *Snapshot, ip *frame.IPv4, i int) Verdict {
-	if ip.Destination() == s.dip {
-		return w.punt(PuntDIP, i)
+	if ip.Destination() != s.dip {
+		return w.punt(PuntOther, i)
 	}
-	return w.punt(PuntOther, i)
+	if s.isReal(frame.EthernetAt(w.burst.Frames[i]).Source()) {
+		return w.punt(PuntReply, i)
+	}
+	return w.punt(PuntDIP, i)
 }
 
 func (w *Worker) puntOther(etherType uint16, i int) Verdict {
@@ -326,6 +329,9 @@ func (w *Worker) punt(k PuntKind, i int) Verdict {
 		return w.drop(ReasonPuntLimited)
 	}
 	b := w.burst
+	if k >= PuntDIP && w.punts.Len() > w.punts.Cap()/puntReserve {
+		return w.drop(ReasonPuntFull)
+	}
 	if !w.punts.Put(uint8(k), unsafe.Slice((*byte)(b.Frames[i]), b.Lengths[i])) {
 		return w.drop(ReasonPuntFull)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/gopacket/gopacket/layers"
+
 	"turnout/lcore"
 	"turnout/lcore/frame"
 )
@@ -67,5 +69,22 @@ func TestFlowKeepsItsRealServer(t *testing.T) {
 	}
 	if active != 200 || connections != 200 {
 		t.Errorf("%d active flows, %d connections; want 200 and 200", active, connections)
+	}
+}
+
+func TestStrangersLeaveRoomInThePuntRing(t *testing.T) {
+	b := newBench(t, 1024, spec(service(t, 0, vip, frame.ProtocolTCP, 80, 0, lcore.RealUp)))
+	for b.punts.Len() <= b.punts.Cap()/2 {
+		b.punts.Put(uint8(lcore.PuntOther), make([]byte, frame.EthernetMin))
+	}
+	toDIP := toVIP(t, "192.168.57.120", &layers.TCP{SrcPort: 22, DstPort: 50000, ACK: true})
+	if got := b.run(toDIP)[0].Verdict; got != lcore.Drop || b.ReadCounters().Drops[lcore.ReasonPuntFull] != 1 {
+		t.Errorf("a stranger's frame to the DIP: %v, drops %v; want punt_full", got, b.ReadCounters().Drops)
+	}
+	answer := bytes.Clone(toDIP)
+	mac := realMAC(0)
+	copy(answer[6:], mac[:])
+	if got := b.run(answer)[0].Verdict; got != lcore.Punt {
+		t.Errorf("a real server's answer: %v, want Punt", got)
 	}
 }

@@ -3,8 +3,12 @@ package lcore
 import "turnout/flowtable"
 
 // puntsPerSecond says how many frames of a kind one lcore punts in a second, so that a flood of one kind neither starves
-// the others nor the kernel. DIP stands far above the rest: the answers to thousands of health checks a second are among it.
-var puntsPerSecond = [PuntKinds]uint32{PuntARP: 8_000, PuntEcho: 4_000, PuntDIP: 400_000, PuntOther: 16_000}
+// the others nor the kernel. Replies stand far above the rest: they are the answers to thousands of health checks a second.
+var puntsPerSecond = [PuntKinds]uint32{PuntARP: 8_000, PuntEcho: 4_000, PuntReply: 400_000, PuntDIP: 32_000, PuntOther: 16_000}
+
+// puntReserve is the share of the punt ring, one part in so many, that is kept for what the VIPs and the health of real
+// servers depend on: strangers' frames to the kernel find the ring full before it is.
+const puntReserve = 2
 
 // limits are token buckets, one a kind, filled at every tick and never above a quarter of a second's worth.
 type limits struct {

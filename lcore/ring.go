@@ -108,6 +108,9 @@ func (r *Ring) Len() int {
 	return int(atomic.LoadUint32(&r.head.tail) - atomic.LoadUint32(&r.head.taken))
 }
 
+// Cap is the number of frames that the ring holds.
+func (r *Ring) Cap() int { return int(r.mask) + 1 }
+
 func (r *Ring) slot(index uint32) *ringSlot {
 	return (*ringSlot)(unsafe.Add(unsafe.Pointer(r.head), unsafe.Sizeof(ringHead{})+uintptr(index&r.mask)*ringSlotSize))
 }

@@ -167,7 +167,7 @@ func (s *Snapshot) compileTuples(spec *Spec) {
 // real servers not to those of their own services. What they send elsewhere is welcome.
 func (s *Snapshot) compileSenders(spec *Spec) {
 	s.suspects.set(s.portWord) // what we sent ourselves goes nowhere
-	s.senders = newLookup(len(spec.PeerMACs)*len(spec.Services) + len(s.reals))
+	s.senders = newLookup(len(spec.PeerMACs)*len(spec.Services) + 2*len(s.reals))
 	for i := range spec.Services {
 		if spec.Services[i].Withdrawn {
 			continue
@@ -175,6 +175,7 @@ func (s *Snapshot) compileSenders(spec *Spec) {
 		vipIndex := s.services[spec.Services[i].ID].vipIndex
 		for _, r := range spec.Services[i].Reals {
 			s.addSender(r.MAC, vipIndex)
+			s.addSender(r.MAC, anyVIP)
 		}
 		for _, peer := range spec.PeerMACs {
 			s.addSender(peer, vipIndex)
@@ -189,6 +190,9 @@ func (s *Snapshot) addSender(mac frame.MAC, vipIndex uint16) {
 	s.senders.put(senderKey(mac, vipIndex), 0)
 	s.suspects.set(mac.Word())
 }
+
+// anyVIP is the VIP number under which the MACs of all real servers are listed.
+const anyVIP = 1<<16 - 1
 
 // tupleKey packs a VIP, which is not 0, a protocol and a port.
 func tupleKey(vip uint32, protocol uint8, port uint16) uint64 {
@@ -221,6 +225,9 @@ func (s *Snapshot) isVIP(address uint32) bool {
 	_, ok := s.vips.find(uint64(address))
 	return ok && address != 0
 }
+
+// isReal says whether a MAC is that of a real server of some service.
+func (s *Snapshot) isReal(mac frame.MAC) bool { return s.forbidden(mac, anyVIP) }
 
 // forbidden says whether sender may not send to the VIP of that number.
 func (s *Snapshot) forbidden(sender frame.MAC, vipIndex uint16) bool {

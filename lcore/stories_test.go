@@ -268,6 +268,9 @@ func puntStories(t testing.TB) []story {
 			{frame: with(arp(dip), to(portMAC)), want: "punt arp"},
 		}},
 		{name: "punt_echo", spec: town(t), steps: []step{{frame: echo(t, "192.168.57.100", 8), want: "punt echo"}}},
+		{name: "punt_reply", spec: town(t), steps: []step{
+			{frame: with(toDIP, from(realMAC(0))), want: "punt reply"},
+		}},
 		{name: "punt_dip", spec: town(t), steps: []step{
 			{frame: toDIP, want: "punt dip"},
 			{frame: with(toDIP, put(atFragment, 0x20, 0)), want: "punt dip"},

@@ -104,6 +104,8 @@ func (w *twin) decide(f []byte) end {
 	}
 	dst := netip.AddrFrom4([4]byte(pkt[16:20]))
 	switch {
+	case !w.isVIP(dst) && dst == address(w.spec.DIP) && w.isReal(frame.MAC(f[6:12])):
+		return punted(lcore.PuntReply)
 	case !w.isVIP(dst) && dst == address(w.spec.DIP):
 		return punted(lcore.PuntDIP)
 	case !w.isVIP(dst):
@@ -260,6 +262,18 @@ func (w *twin) service(vip netip.Addr, protocol uint8, port uint16) (found *lcor
 		}
 	}
 	return found
+}
+
+// isReal says whether a MAC is that of a real server of any service.
+func (w *twin) isReal(mac frame.MAC) bool {
+	for _, svc := range w.spec.Services {
+		for _, r := range svc.Reals {
+			if !svc.Withdrawn && r.MAC == mac && mac != (frame.MAC{}) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // forbidden says whether a MAC is that of a peer director or of a real server behind the VIP.

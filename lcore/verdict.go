@@ -49,12 +49,13 @@ type PuntKind uint8
 const (
 	PuntARP   PuntKind = iota // ARP requests and replies, broadcast or to our MAC
 	PuntEcho                  // ICMP echo requests to a VIP
-	PuntDIP                   // TCP, UDP and ICMP to the DIP: health checks' answers, ssh
+	PuntReply                 // to the DIP, from a real server: health checks' answers
+	PuntDIP                   // to the DIP, from elsewhere: ssh, ping
 	PuntOther                 // what else the kernel may want: broadcast, multicast, other addresses
 	PuntKinds                 // how many there are
 )
 
-var puntNames = [PuntKinds]string{PuntARP: "arp", PuntEcho: "echo", PuntDIP: "dip", PuntOther: "other"}
+var puntNames = [PuntKinds]string{PuntARP: "arp", PuntEcho: "echo", PuntReply: "reply", PuntDIP: "dip", PuntOther: "other"}
 
 // String is the kind's name in metrics.
 func (k PuntKind) String() string { return puntNames[k] }

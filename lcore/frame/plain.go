@@ -1,8 +1,11 @@
 package frame
 
-import "unsafe"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
-// What Plain compares, as a little-endian CPU loads it.
+// What Plain compares, as little-endian numbers.
 const (
 	plainType     = 0x450008  // EtherType IPv4; version 4, header length 5 words
 	plainTypeMask = 0xffffff  // the byte after it is DSCP and ECN
@@ -14,8 +17,8 @@ const (
 // Plain says whether a frame has the shape of nearly all frames: IPv4 without options, no fragment, and a whole TCP or
 // UDP header, all within length bytes. It answers by few loads and branches; what it refuses may be sound as well.
 func Plain(frame unsafe.Pointer, length uint32) bool {
-	if length < plainFloor || *(*uint32)(unsafe.Add(frame, ethernetType))&plainTypeMask != plainType ||
-		*(*uint16)(unsafe.Add(frame, EthernetLen+ipv4Fragment))&plainFragment != 0 {
+	if length < plainFloor || load32(frame, ethernetType)&plainTypeMask != plainType ||
+		load16(frame, EthernetLen+ipv4Fragment)&plainFragment != 0 {
 		return false
 	}
 	h := IPv4At(frame)
@@ -31,9 +34,21 @@ func Plain(frame unsafe.Pointer, length uint32) bool {
 }
 
 // DestinationWord is the destination MAC of a frame as MAC.Word packs it.
-func DestinationWord(frame unsafe.Pointer) uint64 { return *(*uint64)(frame) & macMask }
+func DestinationWord(frame unsafe.Pointer) uint64 { return load64(frame, 0) & macMask }
 
 // SourceWord is likewise its source MAC.
 func SourceWord(frame unsafe.Pointer) uint64 {
-	return *(*uint64)(unsafe.Add(frame, ethernetSource)) & macMask
+	return load64(frame, ethernetSource) & macMask
+}
+
+func load16(frame unsafe.Pointer, at uintptr) uint16 {
+	return binary.LittleEndian.Uint16((*[2]byte)(unsafe.Add(frame, at))[:])
+}
+
+func load32(frame unsafe.Pointer, at uintptr) uint32 {
+	return binary.LittleEndian.Uint32((*[4]byte)(unsafe.Add(frame, at))[:])
+}
+
+func load64(frame unsafe.Pointer, at uintptr) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(frame, at))[:])
 }

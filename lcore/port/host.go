@@ -19,8 +19,8 @@ func checkHugepages(root string, wantMB int) error {
 	if freeMB >= wantMB {
 		return nil
 	}
-	return fmt.Errorf("dpdk.memory_mb is %d but %d MB of hugepages are free: reserve them (echo %d > /proc/sys/vm/nr_hugepages), lower dpdk.memory_mb, or set dpdk.hugepages: false for a trial",
-		wantMB, freeMB, (wantMB+1)/2+64)
+	return fmt.Errorf("dpdk.memory_mb is %d but %d MB of hugepages are free: reserve %d MB more (scripts/bind-nic.sh, or vm.nr_hugepages), lower dpdk.memory_mb, or set dpdk.hugepages: false for a trial",
+		wantMB, freeMB, wantMB-freeMB)
 }
 
 func readInt(path string) int {

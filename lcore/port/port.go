@@ -97,6 +97,7 @@ func (p *Port) readInfo() error {
 	p.info = info
 	if p.Driver() == "net_tap" {
 		p.tap = findTAP(tapInterface(p.config.Device))
+		return quiet(tapInterface(p.config.Device))
 	}
 	if have := int(min(p.info.MaxRxQueues(), p.info.MaxTxQueues())); have < p.config.Queues {
 		return fmt.Errorf("the device has %d queues, and dpdk.lcores lists %d lcores, which need one each: list at most %d", have, p.config.Queues, have)
@@ -115,7 +116,7 @@ func (p *Port) makePool() error {
 	if err := checkBudget(p.config.Name, n, room, p.config.MemoryMB); err != nil {
 		return err
 	}
-	pool, err := mempool.CreateMbufPool("mbufs-"+p.config.Name, uint32(n), room,
+	pool, err := mempool.CreateMbufPool(fmt.Sprintf("mbufs-%d", p.id), uint32(n), room,
 		mempool.OptCacheSize(mbufCache), mempool.OptSocket(p.Socket()))
 	if err != nil {
 		return fmt.Errorf("make a pool of %d mbufs: %w", n, err)
@@ -206,6 +207,8 @@ func (p *Port) Start() error {
 		return fmt.Errorf("start port %s: %w", p.config.Name, err)
 	}
 	p.started = true
+	// Routing daemons and keepalived on the kernel interface live on multicast; a driver that cannot filter passes it anyway.
+	C.rte_eth_allmulticast_enable(C.uint16_t(p.id))
 	return nil
 }
 

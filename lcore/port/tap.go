@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tapEnd watches the kernel's end of a net_tap device. The driver looks for it by name in the process's own network
-// namespace, and takes the link for down once that end was moved to another, as it is in a lab.
+// tapEnd watches the kernel's end of a net_tap device, for labs. The driver looks for it by name in the process's own
+// network namespace, and takes the link for down once that end was moved to another.
 type tapEnd struct {
 	fd        int    // the driver's own, never closed here
 	namespace uint64 // inode of the namespace that handle is in
@@ -84,7 +84,7 @@ func (t *tapEnd) follow() (moved bool, err error) {
 	if err := unix.Fstat(ns, &stat); err != nil || t.handle != nil && stat.Ino == t.namespace {
 		return false, err
 	}
-	handle, err := netlink.NewHandleAt(netns.NsHandle(ns), unix.NETLINK_ROUTE)
+	handle, err := handleAt(ns, stat.Ino)
 	if err != nil {
 		return false, err
 	}
@@ -92,6 +92,28 @@ func (t *tapEnd) follow() (moved bool, err error) {
 	t.close()
 	t.handle, t.namespace = handle, stat.Ino
 	return moved, nil
+}
+
+// handleAt opens a netlink handle in a namespace; only for another one than ours does that need CAP_SYS_ADMIN.
+func handleAt(ns int, inode uint64) (*netlink.Handle, error) {
+	var own unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/net", &own); err == nil && own.Ino == inode {
+		return netlink.NewHandle(unix.NETLINK_ROUTE)
+	}
+	return netlink.NewHandleAt(netns.NsHandle(ns), unix.NETLINK_ROUTE)
+}
+
+// quiet keeps the kernel from answering ARP for its own addresses, the DIP above all, by the kernel's end of a TAP:
+// frames for the DIP would come to the port, but past the lcores' counters.
+func quiet(iface string) error {
+	path := filepath.Join("/proc/sys/net/ipv4/conf", iface, "arp_ignore")
+	if now, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(now)) == "1" {
+		return nil
+	}
+	if err := os.WriteFile(path, []byte("1"), 0); err != nil {
+		return fmt.Errorf("keep the kernel from answering ARP by %s: %w", iface, err)
+	}
+	return nil
 }
 
 func (t *tapEnd) close() {
