@@ -51,7 +51,8 @@ type director struct {
 	http    *http.Client
 }
 
-// newDirector makes a host with turnout's files; nothing runs yet.
+// newDirector makes a host with turnout's files; nothing runs yet. What runs at the test's end is looked at once more
+// (see check) and stopped.
 func newDirector(t *testing.T, s settings) *director {
 	t.Helper()
 	segment := needSegment(t)
@@ -80,6 +81,7 @@ func newDirector(t *testing.T, s settings) *director {
 	d.write("turnout.yaml", d.configuration(s))
 	d.write("services.yaml", s.services)
 	d.http = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: d.dialSocket}}
+	t.Cleanup(d.finish)
 	return d
 }
 
@@ -91,7 +93,7 @@ func (d *director) socket() string          { return filepath.Join(d.dir, "turno
 func (d *director) file(name string) string { return filepath.Join(d.dir, name) }
 func (d *director) write(name, text string) {
 	d.t.Helper()
-	if err := os.WriteFile(d.file(name), []byte(text), 0o644); err != nil {
+	if err := os.WriteFile(d.file(name), []byte(text), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
 }
@@ -119,8 +121,7 @@ role: %s
 %s`, s.device, d.dip, d.file("maglev.key"), d.socket(), s.listen, s.role, s.more)
 }
 
-// startDirector starts a turnout, plugs it in and waits until it is ready and answers for its VIPs. At the end of the
-// test it is looked at once more (see check) and stopped.
+// startDirector starts a turnout, plugs it in and waits until it is ready and answers for its VIPs.
 func startDirector(t *testing.T, s settings) *director {
 	t.Helper()
 	d := newDirector(t, s)
@@ -130,7 +131,7 @@ func startDirector(t *testing.T, s settings) *director {
 	return d
 }
 
-// run starts turnout. The test's end stops it.
+// run starts turnout.
 func (d *director) run() {
 	d.t.Helper()
 	log, err := os.OpenFile(d.file("turnout.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
@@ -150,7 +151,6 @@ func (d *director) run() {
 		_ = cmd.Wait()
 		close(ended)
 	}(d.cmd, d.ended)
-	d.t.Cleanup(d.finish)
 }
 
 // plug moves the port's kernel end to the bridge. A bridge keeps for itself each frame addressed to one of its own
@@ -223,7 +223,7 @@ func (d *director) running() bool {
 
 // finish is the end of every test: a last look, the log if something was wrong, and a stop.
 func (d *director) finish() {
-	if d.running() {
+	if d.cmd != nil && d.running() {
 		if d.watch != nil {
 			d.check()
 		}
