@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/goccy/go-yaml"
@@ -39,7 +40,7 @@ type DPDKConfig struct {
 	Lcores    []int    `mapstructure:"lcores" doc:"CPUs that poll: each has one receive queue of every port and one flow table"`
 	Hugepages bool     `mapstructure:"hugepages" doc:"false: ordinary memory, for trials, laptops and CI"`
 	MemoryMB  int      `mapstructure:"memory_mb" doc:"memory for packet buffers and DPDK itself, in MB; at least 64"`
-	EALArgs   []string `mapstructure:"eal_args" doc:"arguments handed to DPDK's EAL after all else"`
+	EALArgs   []string `mapstructure:"eal_args" doc:"arguments handed to DPDK's EAL after all else, an item each; by the environment without commas in them"`
 	Idle      string   `mapstructure:"idle" doc:"busy: never sleep; adaptive: sleep when nothing comes; empty: busy for PCI devices, adaptive for vdevs"`
 }
 
@@ -156,13 +157,29 @@ func LoadConfig(path string) (*Config, error) {
 	if err := v.UnmarshalExact(&c, strictTypes); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	if !filepath.IsAbs(c.ServicesFile) {
-		c.ServicesFile = filepath.Join(filepath.Dir(path), c.ServicesFile)
+	if c.ServicesFile, err = servicesPath(path, c.ServicesFile); err != nil {
+		return nil, err
+	}
+	for i := range c.Ports { // sysfs and DPDK write PCI addresses in lower case
+		if pciAddress.MatchString(c.Ports[i].Device) {
+			c.Ports[i].Device = strings.ToLower(c.Ports[i].Device)
+		}
 	}
 	if m.Err() != nil {
 		m.Merge(c.Validate())
 	}
 	return &c, m.Err()
+}
+
+// servicesPath is the absolute path of a services file that is named relative to the folder of turnout.yaml.
+func servicesPath(config, services string) (string, error) {
+	if services != "" && !filepath.IsAbs(services) {
+		services = filepath.Join(filepath.Dir(config), services)
+	}
+	if services == "" {
+		return "", nil
+	}
+	return filepath.Abs(services)
 }
 
 func strictTypes(d *mapstructure.DecoderConfig) {

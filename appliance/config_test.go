@@ -209,7 +209,7 @@ func TestExamples(t *testing.T) {
 	if err := c.validate([]int{0, 1}); err != nil {
 		t.Error(err)
 	}
-	if c.ServicesFile != "../docs/examples/services.yaml" {
+	if c.ServicesFile != mustAbs(t, "../docs/examples/services.yaml") {
 		t.Fatalf("services_file %s", c.ServicesFile)
 	}
 	s, err := store.Open(c.ServicesFile)
@@ -223,9 +223,30 @@ func TestExamples(t *testing.T) {
 }
 
 func TestPeers(t *testing.T) {
-	p := PortConfig{PeerMACs: []string{"02:00:00:00:01:21", "02-00-00-00-01-22"}}
+	p := PortConfig{PeerMACs: []string{"02:00:00:00:01:21", "02:00:00:00:01:22"}}
 	want := []frame.MAC{{2, 0, 0, 0, 1, 0x21}, {2, 0, 0, 0, 1, 0x22}}
 	if got := p.Peers(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func mustAbs(t *testing.T, path string) string {
+	t.Helper()
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return abs
+}
+
+func TestPCIAddressIsLowered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "turnout.yaml")
+	text := "ports: [{name: lan, device: \"0000:3B:00.0\", address: 192.168.57.120/24}]\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := LoadConfig(path)
+	if err != nil || c.Ports[0].Device != "0000:3b:00.0" {
+		t.Errorf("%+v, %v; want the device as sysfs writes it, 0000:3b:00.0", c, err)
 	}
 }

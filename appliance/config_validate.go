@@ -44,7 +44,7 @@ const (
 
 var (
 	portName   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
-	pciAddress = regexp.MustCompile(`^[0-9a-fA-F]{4}:[0-9a-fA-F]{2}:[0-1][0-9a-fA-F]\.[0-7]$`)
+	pciAddress = regexp.MustCompile(`^[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-1][0-9a-fA-F]\.[0-7]$`)
 	vdev       = regexp.MustCompile(`^net_[a-z0-9_]+(,[a-z0-9_-]+=[^,\s]+)*$`)
 	ifaceName  = regexp.MustCompile(`^[^/:\s]+$`)
 )
@@ -111,6 +111,11 @@ func (d *DPDKConfig) validate(m *store.Mistakes, cpus []int) {
 	}
 	if d.MemoryMB < minMemoryMB {
 		m.Add("dpdk.memory_mb", "%d: DPDK needs at least %d", d.MemoryMB, minMemoryMB)
+	}
+	for i, arg := range d.EALArgs {
+		if strings.HasPrefix(arg, "-") && strings.Contains(arg, " ") {
+			m.Add(fmt.Sprintf("dpdk.eal_args[%d]", i), "%q holds a space: write the option and its value as two items", arg)
+		}
 	}
 	if d.Idle != "" {
 		oneOf("dpdk.idle", d.Idle, m, "busy", "adaptive")
@@ -195,13 +200,10 @@ func validateDescriptors(key string, n int, m *store.Mistakes) {
 	}
 }
 
-// parseMAC reads a unicast Ethernet address other than zero.
+// parseMAC reads the MAC of a host.
 func parseMAC(text string) (frame.MAC, bool) {
-	mac, err := net.ParseMAC(text)
-	if err != nil || len(mac) != 6 || mac[0]&1 == 1 || frame.MAC(mac) == (frame.MAC{}) {
-		return frame.MAC{}, false
-	}
-	return frame.MAC(mac), true
+	mac, err := frame.ParseMAC(text)
+	return mac, err == nil && mac.Host()
 }
 
 func (f *FlowTableConfig) validate(m *store.Mistakes) {

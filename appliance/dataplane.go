@@ -73,8 +73,13 @@ func (a *Appliance) closePort() error {
 	return nil
 }
 
+// openTAP makes the kernel's end of the port, after another look for ARP flux: the port's device may have brought an
+// interface with it.
 func (a *Appliance) openTAP() (err error) {
 	p := a.config.Ports[0]
+	if err := punt.CheckFlux(p.Prefix(), p.KernelInterface); err != nil {
+		return err
+	}
 	a.tap, err = punt.OpenTAP(punt.TAPConfig{Name: p.KernelInterface, MAC: a.port.MAC(), Address: p.Prefix(), MTU: p.MTU})
 	return err
 }

@@ -29,7 +29,11 @@ func (a *Appliance) openStore() (err error) {
 // startManagement makes the parts of the control plane, ties them together and starts them.
 func (a *Appliance) startManagement() error {
 	p := a.config.Ports[0]
-	active := a.config.Role == string(api.RoleActive)
+	role, err := loadRole(a.config)
+	if err != nil {
+		return err
+	}
+	active := role == api.RoleActive
 	a.injector = punt.NewInjector(a.lcores.inject)
 	a.guard = neigh.New(neigh.Config{
 		PortMAC: a.port.MAC(), DIP: p.Prefix(), Active: active, Log: a.log,
@@ -42,7 +46,7 @@ func (a *Appliance) startManagement() error {
 		Report: func(c health.Change) { a.director.HealthChanged(c.Service) },
 	})
 	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
-	a.director = a.newDirector()
+	a.director = a.newDirector(role)
 	a.link.port, a.link.config = a.port, p
 
 	a.tasks.begin()
@@ -60,10 +64,10 @@ func (a *Appliance) stopManagement() error {
 	return nil
 }
 
-func (a *Appliance) newDirector() *director.Director {
+func (a *Appliance) newDirector(role api.Role) *director.Director {
 	p := a.config.Ports[0]
 	return director.New(director.Config{
-		Version: version, Store: a.store, Role: api.Role(a.config.Role), TSCHz: port.TSCHz(), MaglevKey: a.key,
+		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), MaglevKey: a.key,
 		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Lcores: a.lcores.workers, Log: a.log,
 		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },
 		MAC:        a.macOf,
@@ -71,6 +75,7 @@ func (a *Appliance) newDirector() *director.Director {
 		Neighbours: a.listNeighbours,
 		VIPs:       a.listVIPs,
 		CheckVIPs:  punt.CheckVIPs,
+		SaveRole:   func(r api.Role) error { return saveRole(a.config, r) },
 		OnVIPs: func(vips []netip.Addr) {
 			a.path.SetVIPs(vips) // the kernel is silenced before the guard speaks
 			a.guard.SetVIPs(vips)

@@ -81,6 +81,9 @@ func (m MAC) String() string {
 // Group says whether the MAC is multicast or broadcast.
 func (m MAC) Group() bool { return m[0]&1 != 0 }
 
+// Host says whether the MAC can be that of a host: neither a group's nor zero.
+func (m MAC) Host() bool { return !m.Group() && m != MAC{} }
+
 // Word packs the MAC into the low 48 bits of a number, as a little-endian CPU loads it, for comparing and hashing.
 func (m MAC) Word() uint64 {
 	return uint64(m[0]) | uint64(m[1])<<8 | uint64(m[2])<<16 | uint64(m[3])<<24 | uint64(m[4])<<32 | uint64(m[5])<<40

@@ -39,6 +39,7 @@ type Config struct {
 	Neighbours func() []api.Neighbour
 	VIPs       func() []api.VIP
 	CheckVIPs  func([]netip.Addr) error // refuses VIPs that the kernel holds
+	SaveRole   func(api.Role) error     // has the role outlive a restart
 
 	// Who else acts on the state in force. They must not block, and may not call the Director.
 	OnVIPs    func([]netip.Addr)
@@ -273,6 +274,9 @@ func (d *Director) sum(counter uint32) (sum lcore.RealCounters) {
 // SetRole is that of api.Director.
 func (d *Director) SetRole(ctx context.Context, r api.Role) error {
 	return d.ask(ctx, func() error {
+		if err := d.config.SaveRole(r); err != nil {
+			return err
+		}
 		if standby := r == api.RoleStandby; standby != d.standby {
 			d.standby = standby
 			d.publish(func(*store.Service) bool { return false })

@@ -44,6 +44,7 @@ type world struct {
 	targets []health.Target
 	servers []netip.Addr
 	active  []bool
+	saved   api.Role
 }
 
 func (w *world) locked(do func()) {
@@ -129,6 +130,7 @@ func (w *world) config(disk *store.Store, l Lcore) Config {
 			}
 			return nil
 		},
+		SaveRole:  func(r api.Role) error { w.locked(func() { w.saved = r }); return nil },
 		OnVIPs:    func(v []netip.Addr) { w.locked(func() { w.vips = v }) },
 		OnActive:  func(a bool) { w.locked(func() { w.active = append(w.active, a) }) },
 		OnTargets: func(targets []health.Target) { w.locked(func() { w.targets = targets }) },
@@ -288,6 +290,9 @@ func TestRoleChanges(t *testing.T) {
 		}
 		if d.Role() != role {
 			t.Errorf("role %s, want %s", d.Role(), role)
+		}
+		if w.saved != role {
+			t.Errorf("role %s is saved, want %s", w.saved, role)
 		}
 	}
 	if !slices.Equal(w.active, []bool{false, true}) {

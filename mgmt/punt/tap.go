@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -141,12 +142,12 @@ func (t *TAP) noOffload() error {
 // setSysctls turns IPv6 off, and keeps the kernel from speaking on this segment of addresses that belong to others
 // (ARP flux). A kernel without IPv6 has nothing to turn off.
 func (t *TAP) setSysctls() error {
-	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+t.name+"/disable_ipv6", []byte("1"), 0)
+	err := setSysctl("/proc/sys/net/ipv6/conf/"+t.name+"/disable_ipv6", "1")
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("turn IPv6 off: %w", err)
 	}
 	for key, value := range map[string]string{"arp_ignore": "1", "arp_announce": "2"} {
-		if err := os.WriteFile(ipv4Conf(t.name, key), []byte(value), 0); err != nil {
+		if err := setSysctl(ipv4Conf(t.name, key), value); err != nil {
 			return fmt.Errorf("set %s: %w", key, err)
 		}
 	}
@@ -171,3 +172,11 @@ func (t *TAP) interrupt() error { return t.file.SetReadDeadline(time.Unix(1, 0))
 
 // Close removes the interface.
 func (t *TAP) Close() error { return t.file.Close() }
+
+// setSysctl leaves alone what is as it should be: in a container /proc/sys may be read-only, with the values preset.
+func setSysctl(path, value string) error {
+	if now, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(now)) == value {
+		return nil
+	}
+	return os.WriteFile(path, []byte(value), 0)
+}

@@ -1,15 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"math"
-	"net"
 	"net/netip"
 	"regexp"
 	"strings"
 	"time"
 
+	"turnout/lcore/frame"
 	"turnout/sched"
 
 	"github.com/goccy/go-yaml/ast"
@@ -326,12 +325,12 @@ func (v *validator) mac(rs RealServer, at *place, macs map[netip.Addr]string) {
 	if rs.MAC == "" {
 		return
 	}
-	mac, err := net.ParseMAC(rs.MAC)
-	if err != nil || len(mac) != 6 {
+	mac, err := frame.ParseMAC(rs.MAC)
+	if err != nil {
 		v.wrong(at, `%q is not a MAC address, such as "02:00:00:00:01:22"`, rs.MAC)
 		return
 	}
-	if mac[0]&1 == 1 || bytes.Equal(mac, make([]byte, 6)) {
+	if !mac.Host() {
 		v.wrong(at, "%s is no host's own address: write the MAC of the real server's NIC", rs.MAC)
 		return
 	}

@@ -91,11 +91,11 @@ func TestValidate(t *testing.T) {
 		{"the zero MAC", mac("00:00:00:00:00:00"), []string{`services[web].real_servers[192.168.57.121].mac: 00:00:00:00:00:00 is no host's own address: write the MAC of the real server's NIC`}},
 		{"two MACs", func(s *State) {
 			mac("02:00:00:00:01:21")(s)
-			second(func(svc *Service) { svc.RealServers[0].MAC = "02-00-00-00-01-22" })(s)
+			second(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:22" })(s)
 		}, []string{"services[second].real_servers[192.168.57.121].mac: 192.168.57.121 has the MAC 02:00:00:00:01:21 in another service: write the same one, or none"}},
 		{"one MAC written twice", func(s *State) {
 			mac("02:00:00:00:01:ab")(s)
-			second(func(svc *Service) { svc.RealServers[0].MAC = "02-00-00-00-01-AB" })(s)
+			second(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:AB" })(s)
 		}, nil},
 
 		{"scheduler", func(s *State) { s.Services[0].Scheduler = "maglef" }, []string{`services[web].scheduler: "maglef" is unknown: did you mean "maglev"?`}},

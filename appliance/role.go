@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"turnout/mgmt/api"
+)
+
+// The role that was last set by the API outlives a restart: a director that took over is active again. turnout.yaml has
+// the last word: a role that is changed there counts from the next start on.
+
+// rolePath is where the role is kept: beside the Maglev key.
+func (c *Config) rolePath() string { return filepath.Join(filepath.Dir(c.MaglevKeyFile), "role") }
+
+// loadRole is the role to start with.
+func loadRole(c *Config) (api.Role, error) {
+	configured := api.Role(c.Role)
+	content, err := os.ReadFile(c.rolePath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return configured, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the role that was set last: %w", err)
+	}
+	for _, role := range []api.Role{api.RoleActive, api.RoleStandby} {
+		if string(content) == roleText(role, configured) {
+			return role, nil
+		}
+	}
+	return configured, nil
+}
+
+// saveRole keeps a role that was set.
+func saveRole(c *Config, role api.Role) error {
+	next := c.rolePath() + ".new"
+	if err := os.WriteFile(next, []byte(roleText(role, api.Role(c.Role))), 0o644); err != nil {
+		return fmt.Errorf("keep the role: %w", err)
+	}
+	if err := os.Rename(next, c.rolePath()); err != nil {
+		return fmt.Errorf("keep the role: %w", err)
+	}
+	return nil
+}
+
+func roleText(role, configured api.Role) string {
+	return fmt.Sprintf("%s, while turnout.yaml says %s\n", role, configured)
+}
