@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/yerden/go-dpdk/eal"
 	"github.com/yerden/go-dpdk/ethdev"
 	"github.com/yerden/go-dpdk/mempool"
 
@@ -30,7 +31,7 @@ type Config struct {
 	Name          string
 	Device        string // a PCI address or a vdev string
 	MTU           int
-	Queues        int // one for each lcore
+	Lcores        []int // CPUs that poll: a queue each
 	RxDescriptors int
 	TxDescriptors int
 	Adaptive      bool // lcores may sleep when nothing comes
@@ -47,6 +48,7 @@ type Port struct {
 	queues     []*Queue
 	interrupts bool
 	rss        uint64 // hash functions in use; 0: none
+	notes      []string
 	started    bool
 	tap        *tapEnd // nil: not a net_tap device
 }
@@ -97,10 +99,12 @@ func (p *Port) readInfo() error {
 	p.info = info
 	if p.Driver() == "net_tap" {
 		p.tap = findTAP(tapInterface(p.config.Device))
-		return quiet(tapInterface(p.config.Device))
+		if err := quiet(tapInterface(p.config.Device)); err != nil {
+			return err
+		}
 	}
-	if have := int(min(p.info.MaxRxQueues(), p.info.MaxTxQueues())); have < p.config.Queues {
-		return fmt.Errorf("the device has %d queues, and dpdk.lcores lists %d lcores, which need one each: list at most %d", have, p.config.Queues, have)
+	if err := p.assign(); err != nil {
+		return err
 	}
 	var addr ethdev.MACAddr
 	if err := p.id.MACAddrGet(&addr); err != nil {
@@ -110,8 +114,29 @@ func (p *Port) readInfo() error {
 	return nil
 }
 
+// assign gives every lcore a queue.
+func (p *Port) assign() (err error) {
+	cpus := make([]lcore.CPU, len(p.config.Lcores))
+	for i, id := range p.config.Lcores {
+		cpus[i] = lcore.CPU{ID: id, Socket: int(eal.LcoreToSocket(uint(id)))}
+	}
+	p.findRSS()
+	p.notes, err = lcore.Assign(cpus, lcore.Device{
+		Name: p.config.Name, Queues: int(min(p.info.MaxRxQueues(), p.info.MaxTxQueues())), Socket: p.Socket(), RSS: p.rss != 0,
+	})
+	return err
+}
+
+// findRSS chooses the hash functions for spreading flows over several queues.
+func (p *Port) findRSS() {
+	var functions C.uint64_t
+	if len(p.config.Lcores) > 1 && C.rss_functions(C.uint16_t(p.id), &functions) == 0 {
+		p.rss = uint64(functions) & (C.RTE_ETH_RSS_IP | C.RTE_ETH_RSS_TCP | C.RTE_ETH_RSS_UDP)
+	}
+}
+
 func (p *Port) makePool() error {
-	n := mbufBudget(p.config.Queues, p.config.RxDescriptors, p.config.TxDescriptors)
+	n := mbufBudget(p.Queues(), p.config.RxDescriptors, p.config.TxDescriptors)
 	room := mbufRoom(p.config.MTU)
 	if err := checkBudget(p.config.Name, n, room, p.config.MemoryMB); err != nil {
 		return err
@@ -128,7 +153,7 @@ func (p *Port) makePool() error {
 // configure asks for RSS over addresses and ports, and for rx interrupts where lcores may sleep, and goes without what
 // the device does not have.
 func (p *Port) configure() error {
-	n := uint16(p.config.Queues)
+	n := uint16(p.Queues())
 	options := []ethdev.Option{p.rxMode()}
 	if p.rss != 0 {
 		options = append(options, ethdev.OptRss(ethdev.RssConf{Hf: p.rss}))
@@ -148,11 +173,6 @@ func (p *Port) configure() error {
 
 func (p *Port) rxMode() ethdev.Option {
 	mode := ethdev.RxMode{MTU: uint32(p.config.MTU)}
-	if p.config.Queues > 1 {
-		var functions C.uint64_t
-		C.rss_functions(C.uint16_t(p.id), &functions)
-		p.rss = uint64(functions) & (C.RTE_ETH_RSS_IP | C.RTE_ETH_RSS_TCP | C.RTE_ETH_RSS_UDP)
-	}
 	if p.rss != 0 {
 		mode.MqMode = C.RTE_ETH_MQ_RX_RSS
 		mode.Offloads = C.RTE_ETH_RX_OFFLOAD_RSS_HASH
@@ -169,7 +189,7 @@ func (p *Port) offersRSSHash() bool {
 }
 
 func (p *Port) setUpQueues() error {
-	for i := range uint16(p.config.Queues) {
+	for i := range uint16(p.Queues()) {
 		socket := ethdev.OptSocket(p.Socket())
 		if err := p.id.RxqSetup(i, uint16(p.config.RxDescriptors), p.pool, socket); err != nil {
 			return fmt.Errorf("set receive queue %d up with %d descriptors: %w", i, p.config.RxDescriptors, err)
@@ -248,8 +268,8 @@ func (p *Port) Driver() string { return p.info.DriverName() }
 // Socket is the NUMA node that the device is on, or 0.
 func (p *Port) Socket() int { return max(p.id.SocketID(), 0) }
 
-// RSS says whether the device spreads flows over the queues by itself.
-func (p *Port) RSS() bool { return p.rss != 0 }
+// Notes are remarks on how lcores and device go together.
+func (p *Port) Notes() []string { return p.notes }
 
 // MbufsInUse is how many mbufs are out of the pool.
 func (p *Port) MbufsInUse() int { return p.pool.InUseCount() }
@@ -278,4 +298,4 @@ func (p *Port) Stats() (Stats, error) {
 }
 
 // Queues is the number of queue pairs.
-func (p *Port) Queues() int { return p.config.Queues }
+func (p *Port) Queues() int { return len(p.config.Lcores) }
