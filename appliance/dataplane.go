@@ -62,10 +62,16 @@ func (a *Appliance) adaptive() bool {
 func (a *Appliance) openPort() (err error) {
 	p := a.config.Ports[0]
 	a.port, err = port.Open(port.Config{
-		Name: p.Name, Device: p.Device, MTU: p.MTU, Queues: len(a.config.DPDK.Lcores), RxDescriptors: p.RxDescriptors,
+		Name: p.Name, Device: p.Device, MTU: p.MTU, Lcores: a.config.DPDK.Lcores, RxDescriptors: p.RxDescriptors,
 		TxDescriptors: p.TxDescriptors, Adaptive: a.adaptive(), MemoryMB: a.config.DPDK.MemoryMB,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	for _, note := range a.port.Notes() {
+		a.log.Warn(note)
+	}
+	return nil
 }
 
 func (a *Appliance) closePort() error {

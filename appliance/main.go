@@ -43,7 +43,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newCheckCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newCheckCommand(), newImportCommand(), newVersionCommand())
 	root.AddCommand(newShowCommands()...)
 	return root
 }

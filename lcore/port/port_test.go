@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 }
 
 func ringConfig(device string) Config {
-	return Config{Name: "lan", Device: device, MTU: 1500, Queues: 1, RxDescriptors: 256, TxDescriptors: 256, Adaptive: true, MemoryMB: 128}
+	return Config{Name: "lan", Device: device, MTU: 1500, Lcores: []int{1}, RxDescriptors: 256, TxDescriptors: 256, Adaptive: true, MemoryMB: 128}
 }
 
 // line is a worker on lcore 1 behind a port that hands back what it sends.
@@ -170,7 +170,7 @@ func TestOpenRefuses(t *testing.T) {
 		want   string
 	}{
 		{"no such device", func(c *Config) { c.Device = "net_ring9" }, "DPDK has no driver for this device"},
-		{"too many queues", func(c *Config) { c.Queues = 100 }, "the device has 16 queues, and dpdk.lcores lists 100 lcores"},
+		{"too many queues", func(c *Config) { c.Lcores = make([]int, 100) }, "the device has 16 queues, and dpdk.lcores lists 100 lcores"},
 		{"too little memory", func(c *Config) { c.Device, c.MemoryMB = "net_ring2", 17 }, "raise dpdk.memory_mb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -43,6 +44,7 @@ const (
 type Server struct {
 	listeners []net.Listener
 	http      *http.Server
+	handlers  sync.WaitGroup // requests being answered
 }
 
 // Listen opens all listeners, or none, and serves nothing yet. Its errors say which listener cannot be had, and why.
@@ -58,7 +60,8 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{http: newHTTPServer(cfg, credentials.guard(handler, cfg.Listen))}
+	s := &Server{}
+	s.http = newHTTPServer(cfg, s.counted(credentials.guard(handler, cfg.Listen)))
 	for _, address := range cfg.Listen {
 		l, err := listen(address, cfg, credentials)
 		if err != nil {
@@ -67,6 +70,16 @@ func Listen(cfg Config) (*Server, error) {
 		s.listeners = append(s.listeners, l)
 	}
 	return s, nil
+}
+
+// counted notes who is being answered, so that Close can wait for them: closing connections does not end handlers, and
+// what they read may be gone afterwards.
+func (s *Server) counted(handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.handlers.Add(1)
+		defer s.handlers.Done()
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // newHandler is the API without its guard.
@@ -131,6 +144,7 @@ func (s *Server) Close() error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = s.http.Close()
 	}
+	s.handlers.Wait()
 	for _, l := range s.listeners {
 		if closeErr := l.Close(); !errors.Is(closeErr, net.ErrClosed) {
 			err = errors.Join(err, closeErr)

@@ -71,7 +71,7 @@ func run(o *options) error {
 		return err
 	}
 	p, err := port.Open(port.Config{
-		Name: "perf", Device: o.device, MTU: 1500, Queues: 1, RxDescriptors: 1024, TxDescriptors: 1024, MemoryMB: o.memoryMB,
+		Name: "perf", Device: o.device, MTU: 1500, Lcores: []int{o.lcore}, RxDescriptors: 1024, TxDescriptors: 1024, MemoryMB: o.memoryMB,
 	})
 	if err != nil {
 		return err
