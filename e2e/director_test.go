@@ -134,13 +134,20 @@ func startDirector(t *testing.T, s settings) *director {
 // run starts turnout.
 func (d *director) run() {
 	d.t.Helper()
+	d.runAs(exec.Command(executable, "run", "-c", d.file("turnout.yaml")))
+}
+
+// runAs starts turnout by a command, in the director's folder and in mounts of its own.
+func (d *director) runAs(cmd *exec.Cmd) {
+	d.t.Helper()
 	log, err := os.OpenFile(d.file("turnout.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		d.t.Fatal(err)
 	}
 	defer log.Close()
-	d.cmd = exec.Command(executable, "run", "-c", d.file("turnout.yaml"))
+	d.cmd, cmd.Dir = cmd, d.dir
 	d.cmd.Stdout, d.cmd.Stderr = log, log
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	// Where EAL keeps its run-time files: a folder that can be looked at afterwards.
 	d.cmd.Env = append(os.Environ(), "RUNTIME_DIRECTORY="+d.file("eal"))
 	if err := errors.Join(os.MkdirAll(d.file("eal"), 0o755), d.host.start(d.cmd)); err != nil {

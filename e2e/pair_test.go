@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"net/http"
 	"os"
 	"slices"
@@ -177,7 +178,7 @@ func (d *director) setRole(role api.Role) {
 	d.active = role == api.RoleActive
 }
 
-// restart starts turnout anew in another role.
+// restart starts turnout anew in another role, whatever role it was told last.
 func (d *director) restart(role string) {
 	d.t.Helper()
 	text, err := os.ReadFile(d.file("turnout.yaml"))
@@ -186,6 +187,9 @@ func (d *director) restart(role string) {
 	}
 	old := map[string]string{"active": "standby", "standby": "active"}[role]
 	d.write("turnout.yaml", strings.Replace(string(text), "role: "+old, "role: "+role, 1))
+	if err := os.Remove(d.file("role")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.t.Fatal(err)
+	}
 	d.active = role == "active"
 	d.run()
 	d.plug()

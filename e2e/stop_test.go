@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"turnout/mgmt/api"
 )
 
 func TestStopIsQuickAndLeavesNothing(t *testing.T) {
@@ -76,7 +78,8 @@ func (h *host) has(name string) bool {
 }
 
 func TestStartRightAfterKill(t *testing.T) {
-	d := startDirector(t, settings{services: web})
+	d := startDirector(t, settings{services: web, role: "standby"})
+	d.setRole(api.RoleActive) // which outlives the kill
 	d.waitServers("web", "up", 3)
 	d.stop(syscall.SIGKILL)
 	if _, err := os.Lstat(d.socket()); err != nil {
