@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -30,7 +31,7 @@ func parseOptions() (*options, error) {
 	o.machine.Root = root
 	flag.IntVar(&o.machine.MainLcore, "main-lcore", 0, "CPU of everything but the loop")
 	flag.IntVar(&o.machine.Lcore, "lcore", 1, "CPU of the loop")
-	flag.BoolVar(&o.machine.FIFO, "fifo", true, "give what is measured real-time priority, so that others on its CPU do not count")
+	flag.BoolVar(&o.machine.Boost, "boost", true, "have the kernel prefer what is measured to all else")
 	flag.IntVar(&o.machine.Sample, "sample", 256, "the oracle looks at one transmitted frame of so many; 1 is a check run, not a measurement")
 	flag.BoolVar(&o.quick, "quick", false, "the steps S0 to S5 only, in 3 rounds")
 	flag.IntVar(&o.rounds, "rounds", 0, "rounds; 0: 5, with -quick 3")
@@ -85,6 +86,7 @@ func run(o *options) error {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
 	host := describeHost(o.machine.Root)
+	runtime.LockOSThread() // programs die with the thread that started them
 	results, err := o.measure(rows, stop)
 	host.Load[1] = loadAverage()
 	if len(results) > 0 {

@@ -66,7 +66,7 @@ func (m *Machine) watch(p *process, rep *report, warm, length time.Duration, pre
 	if err := p.wait(time.Minute, func() bool { return atomic.LoadUint64(&q.windows) > 0 }); err != nil {
 		return nil, err
 	}
-	if m.FIFO {
+	if m.Boost {
 		if err := p.boost(); err != nil {
 			return nil, err
 		}

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -31,7 +30,6 @@ type options struct {
 	entries  int
 	bed      bed
 	churn    bool
-	profile  string
 }
 
 func parseOptions() *options {
@@ -47,7 +45,6 @@ func parseOptions() *options {
 	flag.IntVar(&o.bed.reals, "reals", 16, "real servers of each")
 	flag.DurationVar(&o.bed.timeout, "timeout", 0, "of every state instead of IPVS's; for runs of many time-outs")
 	flag.BoolVar(&o.churn, "churn", false, "change weights, copy counters and collect garbage ten times a second each")
-	flag.StringVar(&o.profile, "profile", "", "file for a CPU profile of the run")
 	flag.Parse()
 	return &o
 }
@@ -79,27 +76,10 @@ func run(o *options) error {
 	o.bed.portMAC = p.MAC()
 	l, err := o.start(p, cpus)
 	if err == nil {
-		err = profile(o.profile, l.forward)
+		err = l.forward()
 	}
 	p.Close()
 	return errors.Join(err, port.StopEAL())
-}
-
-// profile runs do, and writes a CPU profile of it where a path is given.
-func profile(path string, do func() error) error {
-	if path == "" {
-		return do()
-	}
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	if err := pprof.StartCPUProfile(f); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	err = do()
-	pprof.StopCPUProfile()
-	return errors.Join(err, f.Close())
 }
 
 // looper is what runs on the lcore: a worker, or a swapper.
