@@ -38,7 +38,7 @@ func StartEAL(c EALConfig) error {
 		return err
 	}
 	if _, err := eal.Init(c.args()); err != nil {
-		return fmt.Errorf("start DPDK: %w", err)
+		return fmt.Errorf("EAL's log above says why; is it about a device, then correct ports[].device or install the package with its driver (librte-net-...): %w", err)
 	}
 	return nil
 }

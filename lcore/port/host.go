@@ -35,16 +35,30 @@ func readInt(path string) int {
 // userDrivers are the kernel drivers that leave a PCI device to DPDK.
 var userDrivers = map[string]bool{"vfio-pci": true, "igb_uio": true, "uio_pci_generic": true, "mlx5_core": true, "mlx4_core": true}
 
-// checkDevices refuses PCI devices that are absent or still bound to their kernel driver: EAL would pass over them in
-// silence.
+// checkDevices refuses PCI devices that are absent or still bound to their kernel driver, which EAL would pass over in
+// silence, and TAPs that cannot be made, of which it would only give an error number.
 func checkDevices(devices []string) error {
 	for _, d := range devices {
-		if Virtual(d) {
-			continue
-		}
-		if err := checkPCI("/sys/bus/pci/devices", d); err != nil {
+		if err := checkDevice(d); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func checkDevice(device string) error {
+	switch {
+	case strings.HasPrefix(device, "net_tap"):
+		return checkTUN("/dev/net/tun", device)
+	case Virtual(device):
+		return nil
+	}
+	return checkPCI("/sys/bus/pci/devices", device)
+}
+
+func checkTUN(path, device string) error {
+	if _, err := os.Stat(path); err != nil {
+		return fmt.Errorf("device %s needs %s: load the module (modprobe tun), or give the device to the container (--device %s)", deviceName(device), path, path)
 	}
 	return nil
 }

@@ -225,6 +225,20 @@ func TestCheckHugepages(t *testing.T) {
 	}
 }
 
+func TestCheckTUN(t *testing.T) {
+	path := t.TempDir() + "/tun"
+	want := "device net_tap0 needs " + path + ": load the module (modprobe tun), or give the device to the container (--device " + path + ")"
+	if err := checkTUN(path, "net_tap0,iface=dp0"); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkTUN(path, "net_tap0"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCheckPCI(t *testing.T) {
 	root := t.TempDir()
 	if err := checkPCI(root, "0000:03:00.0"); err == nil || !strings.Contains(err.Error(), "not on this machine") {
