@@ -75,8 +75,9 @@ func isAnnouncement(address netip.Addr, mac string) func([]byte) bool {
 	})
 }
 
-// whoHas asks from a host for addresses, and returns which MACs answer for each.
-func (h *host) whoHas(t *testing.T, mac string, self netip.Addr, addresses ...netip.Addr) map[netip.Addr][]string {
+// whoHas asks from a host for addresses, and returns which MACs answer for each. It waits until there is an answer for
+// each, at most for limit, and a little longer for second ones.
+func (h *host) whoHas(t *testing.T, limit time.Duration, mac string, self netip.Addr, addresses ...netip.Addr) map[netip.Addr][]string {
 	t.Helper()
 	w := h.tap(t, "eth0", filterARP)
 	defer w.close()
@@ -87,8 +88,7 @@ func (h *host) whoHas(t *testing.T, mac string, self netip.Addr, addresses ...ne
 	for _, a := range addresses {
 		w.send(t, arpFrame(broadcast, from, self, a))
 	}
-	// A busy machine takes its time; a second answer comes soon after the first.
-	for limit := time.Now().Add(2 * time.Second); time.Now().Before(limit); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if !slices.ContainsFunc(addresses, func(a netip.Addr) bool { return len(w.frames(isAnswer(a))) == 0 }) {
 			break
 		}

@@ -68,10 +68,11 @@ func (d *director) checkMACs() {
 			addresses = append(addresses, v.Address)
 		}
 	}
+	const limit = 5 * time.Second
 	client, rs := d.segment.client, d.segment.servers[0]
 	for h, answers := range map[*host]map[netip.Addr][]string{
-		client:  client.whoHas(d.t, clientMAC, clientAddress, addresses...),
-		rs.host: rs.whoHas(d.t, rs.mac, rs.address, addresses...),
+		client:  client.whoHas(d.t, limit, clientMAC, clientAddress, addresses...),
+		rs.host: rs.whoHas(d.t, limit, rs.mac, rs.address, addresses...),
 	} {
 		for _, a := range addresses {
 			if !slices.Equal(answers[a], []string{d.mac}) {

@@ -28,6 +28,7 @@ type settings struct {
 	number   int    // 1, or 2 for a second director beside it: the last digit of DIP and MAC
 	role     string // active unless given
 	device   string // a net_tap device unless given
+	veth     bool   // the device is a net_af_packet one, on a veth that is plugged in before the start
 	dir      string // a folder of its own unless given
 	listen   string // more addresses, as in [a, b]: each with a comma before it
 	services string // services.yaml
@@ -98,8 +99,19 @@ func (d *director) write(name, text string) {
 	}
 }
 
+// ip runs commands of ip(8) on the director's host.
+func (d *director) ip(lines string) {
+	d.t.Helper()
+	if err := d.host.ip(lines); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func (d *director) configuration(s settings) string {
-	if s.device == "" {
+	switch {
+	case s.veth:
+		s.device = "net_af_packet0,iface=eth0"
+	case s.device == "":
 		s.device = fmt.Sprintf("net_tap0,iface=%s,mac=%s", d.port, d.mac)
 	}
 	if s.role == "" {
@@ -121,12 +133,17 @@ role: %s
 %s`, s.device, d.dip, d.file("maglev.key"), d.socket(), s.listen, s.role, s.more)
 }
 
-// startDirector starts a turnout, plugs it in and waits until it is ready and answers for its VIPs.
+// startDirector starts a turnout, plugs it in (a veth comes first) and waits until it is ready and answers for its VIPs.
 func startDirector(t *testing.T, s settings) *director {
 	t.Helper()
 	d := newDirector(t, s)
-	d.run()
-	d.plug()
+	if s.veth {
+		d.plugVeth()
+		d.run()
+	} else {
+		d.run()
+		d.plug()
+	}
 	d.waitReady()
 	return d
 }
@@ -168,14 +185,26 @@ func (d *director) plug() {
 		d.mustRun()
 		return d.host.linkUp(d.port)
 	})
-	if err := d.host.ip(fmt.Sprintf("link set %s netns %s", d.port, d.segment.lan.path())); err != nil {
-		d.t.Fatal(err)
+	d.ip(fmt.Sprintf("link set %s netns %s", d.port, d.segment.lan.path()))
+	inLAN := func(line string) {
+		d.t.Helper()
+		if err := d.segment.lan.ip(fmt.Sprintf("link set %s %s", d.port, line)); err != nil {
+			d.t.Fatal(err)
+		}
 	}
-	err := d.segment.lan.ip(fmt.Sprintf("link set %s address 02:00:00:00:ff:%02x\nlink set %s master br0 up", d.port, d.dip.As4()[3], d.port))
-	if err != nil {
+	inLAN(fmt.Sprintf("address 02:00:00:00:ff:%02x up", d.dip.As4()[3]))
+	d.watch = watchPort(d.t, d.segment.lan, d.port, d.dip)
+	inLAN("master br0")
+}
+
+// plugVeth puts a veth with the director's MAC on the bridge. Without its offloads frames are as on a wire.
+func (d *director) plugVeth() {
+	d.t.Helper()
+	if err := d.segment.plugInto(d.host, d.port, d.mac); err != nil {
 		d.t.Fatal(err)
 	}
 	d.watch = watchPort(d.t, d.segment.lan, d.port, d.dip)
+	d.ip("link set eth0 up")
 }
 
 func (h *host) linkUp(name string) bool {

@@ -62,18 +62,28 @@ func TestTwentyClientsFetchTwoThousandPages(t *testing.T) {
 }
 
 func TestBigDownloadIsIntact(t *testing.T) {
-	d := startDirector(t, settings{services: web})
-	d.waitServers("web", "up", 3)
+	for device, s := range map[string]settings{"net_tap": {services: web}, "net_af_packet": {services: web, veth: true}} {
+		t.Run(device, func(t *testing.T) {
+			d := startDirector(t, s)
+			d.waitServers("web", "up", 3)
+			d.wantBigDownload()
+		})
+	}
+}
+
+// wantBigDownload fetches /big by curl.
+func (d *director) wantBigDownload() {
+	d.t.Helper()
 	curl := exec.Command("curl", "-sS", "--fail", "-m", "120", fmt.Sprintf("http://%s/big", vip))
 	sum := sha256.New()
 	curl.Stdout = io.Writer(sum)
 	if err := d.segment.client.start(curl); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	if err := curl.Wait(); err != nil {
-		t.Fatal(err)
+		d.t.Fatal(err)
 	}
 	if got := hex.EncodeToString(sum.Sum(nil)); got != d.segment.bigSum {
-		t.Errorf("SHA-256 of what came is %s, want %s", got, d.segment.bigSum)
+		d.t.Errorf("SHA-256 of what came is %s, want %s", got, d.segment.bigSum)
 	}
 }

@@ -39,9 +39,12 @@ func TestDeadServerIsOutInTimeAndBackInTime(t *testing.T) {
 		}
 	})
 	var out, in []time.Duration
-	for range 2 {
+	for range 3 { // a busy machine may need more than one try
 		o, i := d.killAndRevive(rs1)
 		out, in = append(out, o), append(in, i)
+		if o <= outLimit && i <= inLimit {
+			break
+		}
 	}
 	t.Logf("out after %v (limit %v), in after %v (limit %v)", out, outLimit, in, inLimit)
 	if best := slices.Min(out); best > outLimit {

@@ -126,13 +126,15 @@ func (h *host) dial(network, address string) (conn net.Conn, err error) {
 	return h.dialContext(context.Background(), network, address)
 }
 
-// dialTimeout leaves room for one SYN sent anew.
-const dialTimeout = 4 * time.Second
+// dialTimeout leaves room for SYNs sent anew, after 1 and 3 s: a busy machine may stop for a moment.
+const dialTimeout = 8 * time.Second
 
 // dialContext is http.Transport's.
 func (h *host) dialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	err = h.do(func() (err error) {
-		conn, err = (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, network, address)
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
 		return err
 	})
 	return conn, err

@@ -85,10 +85,10 @@ func TestTCPWithoutTokenMayOnlyRead(t *testing.T) {
 		{"GET", "/readyz", "", 200},
 		{"GET", "/openapi.json", "", 200},
 		{"GET", "/v1/status", "", 200},
-		{"PUT", "/v1/role", `{"role":"standby"}`, 401},
-		{"PUT", "/v1/services", `{"services":[]}`, 401},
-		{"DELETE", "/v1/services/web", "", 401},
-		{"DELETE", "/v1/services/web/real-servers/192.168.57.121", "", 401},
+		{"PUT", "/v1/role", `{"role":"standby"}`, 403},
+		{"PUT", "/v1/services", `{"services":[]}`, 403},
+		{"DELETE", "/v1/services/web", "", 403},
+		{"DELETE", "/v1/services/web/real-servers/192.168.57.121", "", 403},
 	} {
 		request, err := http.NewRequest(c.method, "http://127.0.0.1:9180"+c.path, strings.NewReader(c.body))
 		if err != nil {

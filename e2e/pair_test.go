@@ -65,7 +65,7 @@ func TestStandbyIsSilentAndDropsVIPTraffic(t *testing.T) {
 	w := s.client.tap(t, "eth0", nil)
 	standby := startDirector(t, settings{number: 2, services: web, role: "standby"})
 	standby.waitServers("web", "up", 3)
-	if answers := s.client.whoHas(t, clientMAC, clientAddress, vip); len(answers[vip]) > 0 {
+	if answers := s.client.whoHas(t, 500*time.Millisecond, clientMAC, clientAddress, vip); len(answers[vip]) > 0 {
 		t.Errorf("the standby's VIP is answered for by %v", answers[vip])
 	}
 	for range 10 {

@@ -47,7 +47,7 @@ var refusals = []refusal{
 	{
 		name:     "DPDK driver missing",
 		settings: settings{device: "net_foo0"},
-		want:     []string{"net_foo0", "DPDK"},
+		want:     []string{"net_foo0", "correct ports[].device or install the package with its driver"},
 	},
 	{
 		name:     "no tun device",
@@ -58,7 +58,7 @@ var refusals = []refusal{
 	{
 		name:   "no tun device for the port",
 		mounts: "mount -t tmpfs none /dev/net",
-		want:   []string{"DPDK"},
+		want:   []string{"device net_tap0 needs /dev/net/tun: load the module (modprobe tun)"},
 	},
 	{
 		name:     "kernel interface's name taken",
@@ -130,13 +130,6 @@ var refusals = []refusal{
 		replace: [2]string{"lcores: [1]", "lcores: [4095]"},
 		want:    []string{"dpdk.lcores", "4095"},
 	},
-}
-
-func (d *director) ip(lines string) {
-	d.t.Helper()
-	if err := d.host.ip(lines); err != nil {
-		d.t.Fatal(err)
-	}
 }
 
 func TestStartIsRefusedInOneClearSentence(t *testing.T) {

@@ -79,7 +79,7 @@ func TestDirectorDoesNotAnswerForRIPs(t *testing.T) {
 	d := startDirector(t, settings{services: web})
 	d.setServer("web", netip.MustParseAddr(absent), 1)
 	addresses := []netip.Addr{netip.MustParseAddr(absent), d.segment.servers[0].address}
-	answers := d.segment.client.whoHas(t, clientMAC, clientAddress, addresses...)
+	answers := d.segment.client.whoHas(t, 500*time.Millisecond, clientMAC, clientAddress, addresses...)
 	if got := answers[addresses[0]]; len(got) > 0 {
 		t.Errorf("%s is nobody's, and answered for by %v", absent, got)
 	}

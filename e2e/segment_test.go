@@ -84,14 +84,20 @@ func (s *segment) plug(name, mac, address string) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.lan.ip(fmt.Sprintf("link add %s type veth peer name eth0 address %s netns %s\nlink set %s master br0 up", name, mac, h.path(), name)); err != nil {
-		return nil, err
-	}
-	// With offloads on, captures would show checksums not yet filled in and frames longer than the MTU.
-	if _, err := h.run("ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off"); err != nil {
+	if err := s.plugInto(h, name, mac); err != nil {
 		return nil, err
 	}
 	return h, h.ip(fmt.Sprintf("address add %s dev eth0\nlink set eth0 up", address))
+}
+
+// plugInto gives a host an eth0 whose other end is a port of the bridge.
+func (s *segment) plugInto(h *host, port, mac string) error {
+	if err := s.lan.ip(fmt.Sprintf("link add %s type veth peer name eth0 address %s netns %s\nlink set %s master br0 up", port, mac, h.path(), port)); err != nil {
+		return err
+	}
+	// With offloads on, captures would show checksums not yet filled in and frames longer than the MTU.
+	_, err := h.run("ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off")
+	return err
 }
 
 func (s *segment) plugServers() error {
