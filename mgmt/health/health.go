@@ -3,11 +3,13 @@
 //
 // A [Monitor] is given the whole list of targets by [Monitor.Set] whenever the desired state changes, and calls
 // Config.Report on every change of a target between up and down. Reading order: health.go (what goes in and out),
-// monitor.go (when a check runs), target.go (what its results mean), checker.go (what a check does on the wire).
+// monitor.go (when a check runs), target.go (what its results mean), checker.go and the files named after types of check
+// (what a check does on the wire).
 package health
 
 import (
 	"context"
+	"crypto/x509"
 	"net"
 	"net/netip"
 	"time"
@@ -62,6 +64,9 @@ type Config struct {
 	// and Set, but not Close. While it blocks, changes queue up and checks go on. A change of a target that Set has
 	// removed meanwhile may still arrive.
 	Report func(Change)
+
+	Exec  Exec           // the zero value turns exec checks off
+	Roots *x509.CertPool // who signs certificates of real servers, for tests; nil: those whom the system trusts
 
 	Dial DialFunc // replaces sockets bound to Source, for tests; nil otherwise
 }

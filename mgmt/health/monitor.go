@@ -51,7 +51,8 @@ func New(cfg Config) *Monitor {
 // Set replaces the whole list of targets; of those with an equal Key the last counts. What is known of a target stays
 // with its Key: state, counters, and for each unchanged check the results in a row and the time of the next run. A
 // changed check keeps the state and counts anew. A new target is down until every check of it passed rise times in a
-// row; one without checks is up at once. Set never waits for a check or for Report.
+// row, or, where all begin as up, up until one failed fall times in a row; one without checks is up at once. Set never
+// waits for a check or for Report.
 func (m *Monitor) Set(targets []Target) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

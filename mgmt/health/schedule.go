@@ -23,8 +23,8 @@ const (
 // idle is how long Run sleeps with nothing to check, unless it is woken.
 const idle = time.Hour
 
-// checkKey tells checks apart: targets for which it is equal share the runs. Rise and Fall are zero in it, for each
-// target counts by its own.
+// checkKey tells checks apart: targets for which it is equal share the runs. Rise, Fall and Initial are zero in it, for
+// each target counts by its own.
 type checkKey struct {
 	address netip.Addr
 	store.HealthCheck
@@ -49,7 +49,7 @@ func (m *Monitor) share() (fresh []*check) {
 	for _, t := range m.targets {
 		for _, n := range t.counts {
 			key := checkKey{t.key.RealServer, n.check}
-			key.Rise, key.Fall = 0, 0
+			key.Rise, key.Fall, key.Initial = 0, 0, ""
 			if m.checks[key] == nil && old[key] != nil {
 				m.checks[key] = old[key]
 			}

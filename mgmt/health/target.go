@@ -30,8 +30,8 @@ type result struct {
 	latency time.Duration
 }
 
-// newTarget builds the target t. What was known of it under the same key is taken over from old (nil: a new target, which
-// is down); a check that old did not have begins with old's state and counts anew.
+// newTarget builds the target t. What was known of it under the same key is taken over from old; a check that old did not
+// have begins with old's state and counts anew. The checks of a new target (old is nil) begin as their Initial says.
 func newTarget(t Target, old *target, now time.Time) *target {
 	n := &target{key: t.Key, status: Status{Since: now}}
 	if old != nil {
@@ -48,6 +48,9 @@ func newTarget(t Target, old *target, now time.Time) *target {
 // carry is the count of check for n: old's own if it has the check.
 func carry(check store.HealthCheck, n, old *target) *count {
 	c := &count{check: check, up: n.status.Up}
+	if old == nil {
+		c.up = check.Initial == store.InitialUp
+	}
 	if old != nil && old.count(check) != nil {
 		*c = *old.count(check)
 	}
@@ -130,6 +133,8 @@ func (t *target) change() Change {
 	reason := "every health check passes"
 	if len(t.counts) == 0 {
 		reason = "no health check"
+	} else if !t.status.Proven {
+		reason = "up until proven down"
 	}
 	if c := t.down(); c != nil {
 		reason = describe(c.check) + ": " + c.err
@@ -139,5 +144,15 @@ func (t *target) change() Change {
 
 // describe names a check for people.
 func describe(c store.HealthCheck) string {
-	return fmt.Sprintf("%s port %d", c.Type, c.Port) + c.Path
+	text := string(c.Type)
+	if c.File != "" {
+		text += " " + c.File
+	}
+	if c.Port != 0 {
+		text += fmt.Sprintf(" port %d", c.Port)
+	}
+	if c.Query != "" {
+		text += " " + c.Query + " " + c.QueryType
+	}
+	return text + c.Path
 }

@@ -162,8 +162,11 @@ func text(to *string) field {
 }
 
 func quoteHint(n ast.Node) string {
-	if k := kind(n); k == "a number" || k == "true or false" {
+	switch kind(n) {
+	case "a number", "true or false":
 		return fmt.Sprintf(", in quotes: %q", n.GetToken().Value)
+	case "a block of text":
+		return ", in quotes, in one line"
 	}
 	return ""
 }
@@ -213,6 +216,18 @@ func rangeText(least, most int) string {
 		return fmt.Sprintf("at least %d", least)
 	}
 	return fmt.Sprintf("%d to %d", least, most)
+}
+
+// boolean reads true or false.
+func boolean(to *bool) field {
+	return func(d *decoder, n ast.Node, at *place) {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			d.wrong(n, at, "is %s: write true or false", kind(n))
+			return
+		}
+		*to = b.Value
+	}
 }
 
 // duration reads text such as 30s.

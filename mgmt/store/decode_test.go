@@ -23,7 +23,7 @@ func webService() Service {
 	svc := newService()
 	svc.Name, svc.VIP, svc.Protocol, svc.Port = "web", netip.MustParseAddr("192.168.57.100"), TCP, 80
 	svc.HealthChecks = HealthChecks{{
-		Type: CheckTCP, Port: 80, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3,
+		Type: CheckTCP, Port: 80, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3, Initial: InitialDown,
 	}}
 	return svc
 }
@@ -52,7 +52,7 @@ func TestDecodeDefaults(t *testing.T) {
 			FinWait: Duration(2 * time.Minute), UDP: Duration(5 * time.Minute),
 		},
 		HealthChecks: HealthChecks{{
-			Type: CheckTCP, Port: 80, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3,
+			Type: CheckTCP, Port: 80, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3, Initial: InitialDown,
 		}},
 	}}}
 	if !reflect.DeepEqual(got, want) {
@@ -62,10 +62,28 @@ func TestDecodeDefaults(t *testing.T) {
 
 func TestDecodeHealthCheckDefaults(t *testing.T) {
 	tcp := func(port uint16) HealthCheck {
-		return HealthCheck{Type: CheckTCP, Port: port, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3}
+		return HealthCheck{Type: CheckTCP, Port: port, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3, Initial: InitialDown}
 	}
-	http := tcp(80)
-	http.Type, http.Path = CheckHTTP, "/"
+	of := func(t CheckType, port uint16) HealthCheck {
+		check := tcp(port)
+		check.Type = t
+		return check
+	}
+	http := of(CheckHTTP, 80)
+	http.Path, http.Status = "/", "200-299"
+	https := http
+	https.Type, https.Port, https.SNI, https.TLSVerify, https.Status = CheckHTTPS, 443, "a.example", true, "204"
+	expecting := http
+	expecting.Host, expecting.Path, expecting.Status, expecting.Body, expecting.BodyRegex = "b.example", "/ok", "200,301-302", "ok", "^o"
+	dns := of(CheckDNS, 53)
+	dns.Query, dns.QueryType, dns.Rcode = "a.example", "A", "NOERROR"
+	negative := dns
+	negative.Port, negative.QueryType, negative.Rcode = 5353, "NS", "NXDOMAIN"
+	text, binary := of(CheckUDP, 514), of(CheckUDP, 53)
+	text.Send, text.Reply = "ping", true
+	binary.SendHex = "1b00"
+	exec := of(CheckExec, 0)
+	exec.File, exec.Initial = "check-ldap", InitialUp
 	slow := tcp(8080)
 	slow.Interval, slow.Fall = Duration(time.Minute), 1
 	tests := []struct {
@@ -81,6 +99,16 @@ func TestDecodeHealthCheckDefaults(t *testing.T) {
 		{"none", "tcp", "80", "health_check: {type: none}", HealthChecks{{Type: CheckNone}}},
 		{"of udp, with a port", "udp", "53", "health_check: {type: tcp, port: 53}", HealthChecks{tcp(53)}},
 		{"of udp, without", "udp", "53", "health_check: {type: tcp}", HealthChecks{tcp(0)}}, // Validate refuses it
+		{"expectations", "tcp", "80", `health_check: {type: http, host: b.example, path: /ok, status: "200,301-302", body: ok, body_regex: ^o}`, HealthChecks{expecting}},
+		{"https", "tcp", "443", "health_check: {type: https, sni: a.example, tls_verify: true, status: 204}", HealthChecks{https}},
+		{"icmp", "tcp", "80", "health_check: {type: icmp}", HealthChecks{of(CheckICMP, 0)}},
+		{"udp", "udp", "514", "health_check: {type: udp, send: ping, reply: true}", HealthChecks{text}},
+		{"udp of bytes", "udp", "53", `health_check: {type: udp, send_hex: "1b00", reply: false, initial: down}`, HealthChecks{binary}},
+		{"udp of tcp", "tcp", "53", "health_check: {type: udp}", HealthChecks{of(CheckUDP, 0)}}, // Validate refuses it
+		{"dns", "udp", "53", "health_check: {type: dns, query: a.example}", HealthChecks{dns}},
+		{"dns of tcp", "tcp", "53", "health_check: {type: dns, query: a.example}", HealthChecks{dns}},
+		{"dns, an error wanted", "udp", "53", "health_check: {type: dns, port: 5353, query: a.example, query_type: NS, rcode: NXDOMAIN}", HealthChecks{negative}},
+		{"exec", "tcp", "0", "health_check: {type: exec, file: check-ldap, initial: up}", HealthChecks{exec}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,19 +194,40 @@ func TestDecodeMistakes(t *testing.T) {
 			`3: services[b].real_servers[0].address: fe80::1: IPv6 is not available in this version`,
 			`3: services[b].real_servers[1].address: "192.168.57.1/24" is not an IPv4 address, such as 192.168.57.100`,
 		}},
-		{"words", "services:\n  - name: web\n    vip: 192.168.57.100\n    protocol: tpc\n    port: 80\n    scheduler: robin\n    maglev: {hash: five_tuple}\n    health_check: [{type: ping}, {type: tpc}]\n", []string{
+		{"words", "services:\n  - name: web\n    vip: 192.168.57.100\n    protocol: tpc\n    port: 80\n    scheduler: robin\n    maglev: {hash: five_tuple}\n    health_check: [{type: gopher}, {type: tpc}]\n", []string{
 			`4: services[web].protocol: "tpc" is unknown: use tcp, udp`,
 			`6: services[web].scheduler: "robin" is unknown: use maglev, rr, wrr`,
 			`7: services[web].maglev.hash: "five_tuple" is unknown: did you mean "five-tuple"?`,
-			`8: services[web].health_check[0].type: "ping" is unknown: use none, tcp, http`,
-			`8: services[web].health_check[1].type: "tpc" is unknown: use none, tcp, http`,
+			`8: services[web].health_check[0].type: "gopher" is unknown: use none, tcp, http, https, icmp, udp, dns, exec`,
+			`8: services[web].health_check[1].type: "tpc" is unknown: use none, tcp, http, https, icmp, udp, dns, exec`,
 		}},
 		{"no checks", web + "    health_check: []\n", []string{
 			`7: services[web].health_check: is empty: write {type: none} if real servers are not to be checked`,
 		}},
-		{"keys of another check", web + "    health_check: [{type: none, interval: 1s}, {type: tcp, path: /}]\n", []string{
-			`7: services[web].health_check[0].interval: a check of type none has no other key: delete it, or choose type tcp or http`,
-			`7: services[web].health_check[1].path: only a check of type http has it: delete it, or choose type http`,
+		{"keys of another check", web + "    health_check:\n      - {type: none, interval: 1s}\n      - {type: tcp, path: /}\n      - {type: http, tls_verify: true}\n" +
+			"      - {type: icmp, port: 7}\n      - {type: dns, send: x}\n      - {type: udp, file: x}\n      - {type: exec, rcode: NOERROR}\n      - {type: https, command: /bin/true}\n", []string{
+			`8: services[web].health_check[0].interval: a check of type none has no other key: delete it, or choose another type`,
+			`9: services[web].health_check[1].path: a check of type tcp has no such key: delete it, or choose type http or https`,
+			`10: services[web].health_check[2].tls_verify: a check of type http has no such key: delete it, or choose type https`,
+			`11: services[web].health_check[3].port: a check of type icmp has no such key: delete it, or choose type tcp or http or https or udp or dns or exec`,
+			`12: services[web].health_check[4].send: a check of type dns has no such key: delete it, or choose type udp`,
+			`13: services[web].health_check[5].file: a check of type udp has no such key: delete it, or choose type exec`,
+			`14: services[web].health_check[6].rcode: a check of type exec has no such key: delete it, or choose type dns`,
+			`15: services[web].health_check[7].command: unknown key: known here are body, body_regex, fall, file, host, initial, interval, path, port, query, query_type, rcode, reply, rise, send, send_hex, sni, status, timeout, tls_verify, type`,
+		}},
+		{"values of checks", web + "    health_check:\n      - {type: udp, reply: 1, send: 2, initial: on, send_hex: 10}\n      - {type: dns, query: [], query_type: ANY, rcode: NX}\n" +
+			"      - {type: http, status: {}, body: 1.5}\n      - {type: https, tls_verify: \"on\"}\n      - type: udp\n        send: |\n          ping\n", []string{
+			`8: services[web].health_check[0].reply: is a number: write true or false`,
+			`8: services[web].health_check[0].send: is a number: write text, in quotes: "2"`,
+			`8: services[web].health_check[0].initial: "on" is unknown: use down, up`,
+			`8: services[web].health_check[0].send_hex: is a number: write text, in quotes: "10"`,
+			`9: services[web].health_check[1].query: is a list: write text`,
+			`9: services[web].health_check[1].query_type: "ANY" is unknown: use A, AAAA, CAA, CNAME, DNSKEY, DS, HTTPS, MX, NAPTR, NS, PTR, SOA, SRV, TXT`,
+			`9: services[web].health_check[1].rcode: "NX" is unknown: use NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED`,
+			`10: services[web].health_check[2].status: is a mapping: write text`,
+			`10: services[web].health_check[2].body: is a number: write text, in quotes: "1.5"`,
+			`11: services[web].health_check[3].tls_verify: is text: write true or false`,
+			`13: services[web].health_check[4].send: is a block of text: write text, in quotes, in one line`,
 		}},
 		{"a real server's port", web + "    real_servers: [{address: 192.168.57.121, port: 8080}]\n", []string{
 			`7: services[web].real_servers[192.168.57.121].port: a real server has no port of its own: direct routing hands on the packet as it came, so the port cannot be translated; delete it and let the real server listen on the service's port`,
@@ -207,7 +256,7 @@ func TestDecodeNesting(t *testing.T) {
 
 // What is not built is refused, and what says that it is not wanted is not.
 func TestNotAvailable(t *testing.T) {
-	lines := []string{"persistence: 5m", "scheduler: lc", "scheduler: sh", "protocol: sctp", "health_check: {type: https}", "health_check: {type: exec}"}
+	lines := []string{"persistence: 5m", "scheduler: lc", "scheduler: sh", "protocol: sctp"}
 	for _, key := range plannedServiceKeys {
 		lines = append(lines, key+": 1")
 	}
@@ -246,7 +295,7 @@ func TestDecodeJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := webService()
-	first.HealthChecks[0].Type, first.HealthChecks[0].Path = CheckHTTP, "/a"
+	first.HealthChecks[0].Type, first.HealthChecks[0].Path, first.HealthChecks[0].Status = CheckHTTP, "/a", "200-299"
 	first.RealServers = []RealServer{{Address: ip(121), Weight: 1}}
 	second := webService()
 	second.Name, second.Protocol, second.Port, second.HealthChecks = "dns", UDP, 53, HealthChecks{{Type: CheckNone}}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -25,10 +24,6 @@ type words struct {
 var (
 	protocols  = words{known: []string{string(TCP), string(UDP)}, planned: []string{"sctp"}}
 	hashKeys   = words{known: []string{string(HashFiveTuple), string(HashSource)}}
-	checkTypes = words{
-		known:   []string{string(CheckNone), string(CheckTCP), string(CheckHTTP)},
-		planned: []string{"https", "icmp", "udp", "dns", "exec"},
-	}
 	schedulers = words{
 		known:   sched.Names(),
 		planned: []string{"lc", "wlc", "sed", "nq", "sh", "dh", "fo", "ovf", "lblc", "lblcr", "mh"},
@@ -53,8 +48,7 @@ func (w words) refusal(s string) string {
 // Keys of a later version, refused rather than passed over.
 var (
 	plannedServiceKeys = []string{"slow_start", "on_down", "sorry_server", "quorum", "hysteresis", "strict_tcp",
-		"one_packet", "outlier", "vlan", "initial", "fallback", "rate_limit"}
-	plannedCheckKeys      = []string{"initial", "method", "headers", "status", "body", "send", "expect", "tls", "sni", "query", "command", "address"}
+		"one_packet", "outlier", "vlan", "fallback", "rate_limit"}
 	plannedRealServerKeys = []string{"slow_start", "max_flows", "vlan", "forwarding", "health_check"}
 )
 
@@ -70,32 +64,6 @@ func newService() Service {
 			UDP:         Duration(5 * time.Minute),
 		},
 	}
-}
-
-// newCheck is a check of a type of which only defaults are known.
-func newCheck(t CheckType, svc Service) HealthCheck {
-	check := HealthCheck{Type: t}
-	if t == CheckNone {
-		return check
-	}
-	check.Interval, check.Timeout = Duration(2*time.Second), Duration(time.Second)
-	check.Rise, check.Fall = 2, 3
-	if svc.Protocol == TCP {
-		check.Port = svc.Port
-	}
-	if t == CheckHTTP {
-		check.Path = "/"
-	}
-	return check
-}
-
-// defaultChecks is what a service without health_check gets: a tcp check of its port. A udp service, and one for
-// every port, have no port that a connection could prove anything of: they get none, and a note says so.
-func defaultChecks(svc Service) HealthChecks {
-	if svc.Protocol == TCP && svc.Port != 0 {
-		return HealthChecks{newCheck(CheckTCP, svc)}
-	}
-	return HealthChecks{newCheck(CheckNone, svc)}
 }
 
 func (d *decoder) state(n ast.Node, at *place) State {
@@ -159,64 +127,6 @@ func (t *Timeouts) read(d *decoder, n ast.Node, at *place) {
 		"fin_wait":     duration(&t.FinWait),
 		"udp":          duration(&t.UDP),
 	}})
-}
-
-// healthChecks reads one check or a list of them; without either, the service's default.
-func (d *decoder) healthChecks(n ast.Node, at *place, svc Service) HealthChecks {
-	switch {
-	case n == nil:
-		return defaultChecks(svc)
-	case isMapping(n):
-		return HealthChecks{d.healthCheck(n, at, svc)}
-	case len(items(n)) == 0:
-		d.wrong(n, at, "is %s: write {type: none} if real servers are not to be checked", emptyOr(n))
-		return nil
-	}
-	var checks HealthChecks
-	d.list(n, at, func(i int, item ast.Node) {
-		checks = append(checks, d.healthCheck(item, at.item(i, ""), svc))
-	})
-	return checks
-}
-
-func emptyOr(n ast.Node) string {
-	if _, list := n.(*ast.SequenceNode); list {
-		return "empty"
-	}
-	return kind(n)
-}
-
-func (d *decoder) healthCheck(n ast.Node, at *place, svc Service) HealthCheck {
-	t := CheckTCP
-	if given := entry(n, "type"); given != nil {
-		word(&t, checkTypes)(d, given, at.in("type"))
-	}
-	check := newCheck(t, svc)
-	known := fields{
-		"type":     pass,
-		"port":     integer(&check.Port, 1, math.MaxUint16),
-		"interval": duration(&check.Interval),
-		"timeout":  duration(&check.Timeout),
-		"rise":     integer(&check.Rise, 0, math.MaxInt),
-		"fall":     integer(&check.Fall, 0, math.MaxInt),
-		"host":     text(&check.Host),
-		"path":     text(&check.Path),
-	}
-	d.mapping(n, at, schema{fields: known.onlyFor(t), planned: plannedCheckKeys})
-	return check
-}
-
-// onlyFor refuses the keys that a check of this type does not have.
-func (f fields) onlyFor(t CheckType) fields {
-	for key := range maps.Clone(f) {
-		switch {
-		case t == CheckNone && key != "type":
-			f[key] = refuse("a check of type none has no other key: delete it, or choose type tcp or http")
-		case t == CheckTCP && (key == "host" || key == "path"):
-			f[key] = refuse("only a check of type http has it: delete it, or choose type http")
-		}
-	}
-	return f
 }
 
 func (d *decoder) realServers(n ast.Node, at *place) []RealServer {

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// Segment is what the director knows of the networks it stands in.
+// Segment is what the director knows of the networks it stands in, and of itself.
 type Segment struct {
+	Exec bool           // health.exec_dir is set
 	DIPs []netip.Prefix // the ports' own addresses with their subnets' lengths; if none is valid, nothing is judged by subnet
 }
 

@@ -66,31 +66,6 @@ type Timeouts struct {
 	UDP         Duration `yaml:"udp" json:"udp"`
 }
 
-// HealthChecks are the checks that a real server must all pass. A decoded service has one at least.
-type HealthChecks []HealthCheck
-
-// HealthCheck is one kind of probe and how its results are counted. With type none all else is zero.
-type HealthCheck struct {
-	Type     CheckType `yaml:"type" json:"type"`
-	Port     uint16    `yaml:"port,omitempty" json:"port,omitzero"` // a tcp service's own port unless given
-	Interval Duration  `yaml:"interval,omitempty" json:"interval,omitzero"`
-	Timeout  Duration  `yaml:"timeout,omitempty" json:"timeout,omitzero"`
-	Rise     int       `yaml:"rise,omitempty" json:"rise,omitzero"`  // successes in a row that bring a real server up
-	Fall     int       `yaml:"fall,omitempty" json:"fall,omitzero"`  // failures in a row that take it down
-	Host     string    `yaml:"host,omitempty" json:"host,omitempty"` // http: Host header; the real server's address unless given
-	Path     string    `yaml:"path,omitempty" json:"path,omitempty"` // http: "/" unless given
-}
-
-// CheckType names a kind of health check.
-type CheckType string
-
-// The checks of this version; none means always up.
-const (
-	CheckNone CheckType = "none"
-	CheckTCP  CheckType = "tcp"
-	CheckHTTP CheckType = "http"
-)
-
 // RealServer is a server behind a virtual service.
 type RealServer struct {
 	Address netip.Addr `yaml:"address" json:"address"`

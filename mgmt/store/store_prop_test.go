@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-var testSegment = Segment{DIPs: []netip.Prefix{netip.MustParsePrefix("192.168.57.120/24")}}
+var testSegment = Segment{Exec: true, DIPs: []netip.Prefix{netip.MustParsePrefix("192.168.57.120/24")}}
 
 func ip(last int) netip.Addr { return netip.AddrFrom4([4]byte{192, 168, 57, byte(last)}) }
 
@@ -55,16 +55,46 @@ func drawChecks(t *rapid.T, svc Service) HealthChecks {
 	}
 	var checks HealthChecks
 	for range rapid.IntRange(1, 3).Draw(t, "checks") {
-		check := newCheck(rapid.SampledFrom([]CheckType{CheckTCP, CheckHTTP}).Draw(t, "type"), svc)
-		check.Port = rapid.SampledFrom([]uint16{80, 8080}).Draw(t, "check port")
-		check.Fall = rapid.IntRange(1, 5).Draw(t, "fall")
-		if check.Type == CheckHTTP {
-			check.Host = rapid.SampledFrom([]string{"", "a.example", "a.example:8080", "192.0.2.1"}).Draw(t, "host")
-			check.Path = rapid.SampledFrom([]string{"/", "/ok", "/a?b=c#d", `/"`, "/a:,{}[]"}).Draw(t, "path")
+		check := newCheck(CheckType(rapid.SampledFrom(checkTypes.known[1:]).Draw(t, "type")), svc)
+		if check.Type != CheckICMP {
+			check.Port = rapid.SampledFrom([]uint16{80, 8080}).Draw(t, "check port")
 		}
+		check.Fall = rapid.IntRange(1, 5).Draw(t, "fall")
+		check.Initial = rapid.SampledFrom([]Initial{InitialDown, InitialUp}).Draw(t, "initial")
+		drawExpectations(t, &check)
 		checks = append(checks, check)
 	}
 	return checks
+}
+
+// drawExpectations draws what only some types of check have.
+func drawExpectations(t *rapid.T, check *HealthCheck) {
+	draw := func(to *string, key string, choices ...string) { *to = rapid.SampledFrom(choices).Draw(t, key) }
+	anyText := []string{"", "ok", "200", "true", "null", "~", "- a", "#", "a: b", "'", `"`, `\x41`, "\u00e9\U0001f600", `"\"`, "a  b", " a ", "</p>"}
+	switch check.Type {
+	case CheckHTTP, CheckHTTPS:
+		draw(&check.Host, "host", "", "a.example", "a.example:8080", "192.0.2.1")
+		draw(&check.Path, "path", "/", "/ok", "/a?b=c#d", `/"`, "/a:,{}[]")
+		check.Status = rapid.SampledFrom([]StatusSet{"200-299", "200", "200,301", "200-204,401-404"}).Draw(t, "status")
+		draw(&check.Body, "body", anyText...)
+		draw(&check.BodyRegex, "body_regex", "", "^ok$", `"status":\s*"(up|ok)"`, "a{2}")
+	case CheckUDP:
+		draw(&check.Send, "send", anyText...)
+		if check.Send == "" {
+			draw(&check.SendHex, "send_hex", "", "00", "1e10", "ff00")
+		}
+		check.Reply = rapid.Bool().Draw(t, "reply")
+	case CheckDNS:
+		draw(&check.Query, "query", "a.example", ".", "1", "_sip._udp.example.org.")
+		draw(&check.QueryType, "query_type", queryTypes.known...)
+		draw(&check.Rcode, "rcode", rcodes.known...)
+	case CheckExec:
+		draw(&check.File, "file", "check", "1", "true", "check-ldap.sh")
+	}
+	if check.Type == CheckHTTPS {
+		draw(&check.SNI, "sni", "", "a.example", "1", "no")
+		check.TLSVerify = rapid.Bool().Draw(t, "tls_verify")
+	}
 }
 
 // layouts are ways to write a State.

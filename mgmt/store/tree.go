@@ -169,8 +169,10 @@ func kind(n ast.Node) string {
 		return "a mapping"
 	case *ast.SequenceNode:
 		return "a list"
-	case *ast.StringNode, *ast.LiteralNode:
+	case *ast.StringNode:
 		return "text"
+	case *ast.LiteralNode:
+		return "a block of text"
 	case *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return "a number"
 	case *ast.BoolNode:

@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/netip"
 	"regexp"
-	"strings"
 	"time"
 
 	"turnout/lcore/frame"
@@ -21,11 +20,6 @@ const (
 
 	minFlowTimeout = Duration(time.Second)
 	maxFlowTimeout = Duration(24 * time.Hour)
-
-	minCheckInterval = Duration(100 * time.Millisecond)
-	maxCheckInterval = Duration(time.Hour)
-	minCheckTimeout  = Duration(10 * time.Millisecond)
-	maxCheckCount    = 100 // rise and fall
 
 	// With 100 positions a server, shares keep within 1 % of the weights.
 	positionsPerServer = 100
@@ -211,74 +205,6 @@ func (v *validator) duration(d Duration, at *place, least, most Duration) {
 	if d < least || d > most {
 		v.wrong(at, "%s is out of range: %s to %s", d, least, most)
 	}
-}
-
-func (v *validator) healthChecks(svc Service, at *place) {
-	if len(svc.HealthChecks) == 0 {
-		v.wrong(at, "is empty: write {type: none} if real servers are not to be checked")
-	}
-	for i, check := range svc.HealthChecks {
-		place := at
-		if len(svc.HealthChecks) > 1 {
-			place = at.item(i, "")
-		}
-		v.healthCheck(check, place, svc)
-	}
-}
-
-func (v *validator) healthCheck(c HealthCheck, at *place, svc Service) {
-	if sentence := checkTypes.refusal(string(c.Type)); sentence != "" {
-		v.wrong(at.in("type"), "%s", sentence)
-		return
-	}
-	if c.Type == CheckNone {
-		v.noCheck(at, svc)
-		return
-	}
-	if c.Port == 0 {
-		v.wrong(at.in("port"), "is missing: this service has no TCP port of its own that could be checked; give the check one, or type none")
-	}
-	v.duration(c.Interval, at.in("interval"), minCheckInterval, maxCheckInterval)
-	v.duration(c.Timeout, at.in("timeout"), minCheckTimeout, max(c.Interval, minCheckTimeout))
-	v.count(c.Rise, at.in("rise"))
-	v.count(c.Fall, at.in("fall"))
-	if c.Type == CheckHTTP {
-		v.request(c, at)
-	}
-}
-
-func (v *validator) noCheck(at *place, svc Service) {
-	if len(svc.HealthChecks) > 1 {
-		v.wrong(at.in("type"), "none stands alone: delete it, or the other checks")
-		return
-	}
-	v.note(at, "none: a dead real server keeps getting flows")
-}
-
-func (v *validator) count(n int, at *place) {
-	if n < 1 || n > maxCheckCount {
-		v.wrong(at, "%d is out of range: %s", n, rangeText(1, maxCheckCount))
-	}
-}
-
-// request judges what an http check puts into its request line and header.
-func (v *validator) request(c HealthCheck, at *place) {
-	if !strings.HasPrefix(c.Path, "/") || !isGraphic(c.Path) {
-		v.wrong(at.in("path"), "%q: write a path that begins with / and holds no spaces", c.Path)
-	}
-	if !isGraphic(c.Host) || strings.ContainsAny(c.Host, "/@") {
-		v.wrong(at.in("host"), "%q: write a host name, with :port if the real servers ask for it", c.Host)
-	}
-}
-
-// isGraphic says whether s is of visible ASCII characters only: no spaces, no line ends.
-func isGraphic(s string) bool {
-	for _, r := range s {
-		if r <= ' ' || r > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 func (v *validator) realServers(servers []RealServer, at *place, vips map[netip.Addr]*place, macs map[netip.Addr]string) {

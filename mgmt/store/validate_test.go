@@ -127,8 +127,8 @@ func TestValidate(t *testing.T) {
 		{"no check", func(s *State) { s.Services[0].HealthChecks = nil }, []string{
 			"services[web].health_check: is empty: write {type: none} if real servers are not to be checked",
 		}},
-		{"check type", check(func(c *HealthCheck) { c.Type = "icmp" }), []string{
-			"services[web].health_check.type: icmp is not available in this version: use none, tcp, http",
+		{"check type", check(func(c *HealthCheck) { c.Type = "gopher" }), []string{
+			`services[web].health_check.type: "gopher" is unknown: use none, tcp, http, https, icmp, udp, dns, exec`,
 		}},
 		{"check numbers", check(func(c *HealthCheck) {
 			c.Interval, c.Timeout, c.Rise, c.Fall = Duration(99*time.Millisecond), Duration(time.Second), 0, 101
@@ -149,6 +149,61 @@ func TestValidate(t *testing.T) {
 			`services[web].health_check.path: "/ HTTP/1.1\r\nX: y": write a path that begins with / and holds no spaces`,
 			`services[web].health_check.host: "a\nb": write a host name, with :port if the real servers ask for it`,
 		}},
+		{"https", check(func(c *HealthCheck) {
+			c.Type, c.Path, c.Host, c.SNI, c.TLSVerify = CheckHTTPS, "/", "a.example", "www.a_b.example", true
+			c.Status, c.Body, c.BodyRegex = "200-299,304,401-401", "größer \"x\" 😀", `^\s*{"up":\s*true`
+		}), nil},
+		{"an address as SNI", check(func(c *HealthCheck) { c.Type, c.Path, c.SNI = CheckHTTPS, "/", "192.0.2.1" }), []string{
+			`services[web].health_check.sni: "192.0.2.1": write a host name, no address (RFC 6066 section 3) and no port`,
+		}},
+		{"a port in SNI", check(func(c *HealthCheck) { c.Type, c.Path, c.SNI = CheckHTTPS, "/", "a.example:443" }), []string{
+			`services[web].health_check.sni: "a.example:443": write a host name, no address (RFC 6066 section 3) and no port`,
+		}},
+		{"expectations", check(func(c *HealthCheck) {
+			c.Type, c.Path, c.Status, c.Body, c.BodyRegex = CheckHTTP, "/", "200,30x", "a\r\nb", "("
+		}), []string{
+			`services[web].health_check.status: "30x": write codes of 200 to 599 and ranges of them, such as 200-299,301`,
+			`services[web].health_check.body: "a\r\nb": write characters that print; use body_regex, with \n and the like, for others`,
+			"services[web].health_check.body_regex: error parsing regexp: missing closing ): `(`: write an expression as RE2 knows them",
+		}},
+		{"much expected", check(func(c *HealthCheck) {
+			c.Type, c.Path, c.Body, c.BodyRegex = CheckHTTP, "/", strings.Repeat("x", 1025), strings.Repeat("y", 1024)
+		}), []string{`services[web].health_check.body: 1025 bytes: at most 1024 are possible`}},
+		{"icmp", check(func(c *HealthCheck) { c.Type, c.Port, c.Initial = CheckICMP, 0, InitialUp }), nil},
+		{"initial", check(func(c *HealthCheck) { c.Initial = "" }), []string{`services[web].health_check.initial: "" is unknown: use down, up`}},
+		{"udp", check(func(c *HealthCheck) { c.Type, c.Send, c.Reply = CheckUDP, strings.Repeat("x", 1472), true }), nil},
+		{"udp of bytes", check(func(c *HealthCheck) { c.Type, c.SendHex = CheckUDP, "00fF" }), nil},
+		{"udp, two payloads", check(func(c *HealthCheck) { c.Type, c.Send, c.SendHex = CheckUDP, "x\x00", "00f" }), []string{
+			`services[web].health_check.send_hex: send is given as well: keep one`,
+			`services[web].health_check.send: "x\x00": write characters that print; use send_hex for others`,
+			`services[web].health_check.send_hex: "00f": write two hexadecimal digits for each byte, such as 1b00ff, of at most 1472 bytes`,
+		}},
+		{"udp without a port", check(func(c *HealthCheck) { c.Type, c.Port = CheckUDP, 0 }), []string{
+			"services[web].health_check.port: is missing: this service has no UDP port of its own that could be checked; give the check one, or type none",
+		}},
+		{"dns", check(func(c *HealthCheck) { c.Type, c.Query, c.QueryType, c.Rcode = CheckDNS, ".", "NS", "REFUSED" }), nil},
+		{"dns, all wrong", check(func(c *HealthCheck) { c.Type, c.Port = CheckDNS, 0 }), []string{
+			"services[web].health_check.port: is missing: this service has no UDP port of its own that could be checked; give the check one, or type none",
+			`services[web].health_check.query: "": write the name to ask for, such as www.example.org`,
+			`services[web].health_check.query_type: "" is unknown: did you mean "A"?`,
+			`services[web].health_check.rcode: "" is unknown: use NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED`,
+		}},
+		{"dns, no name", check(func(c *HealthCheck) { c.Type, c.Query, c.QueryType, c.Rcode = CheckDNS, "a..b", "A", "NOERROR" }), []string{
+			`services[web].health_check.query: "a..b": write the name to ask for, such as www.example.org`,
+		}},
+		{"exec", check(func(c *HealthCheck) { c.Type, c.Port, c.File = CheckExec, 0, "check-ldap.sh" }), nil},
+		{"exec of a path", check(func(c *HealthCheck) { c.Type, c.File = CheckExec, "../check" }), []string{
+			`services[web].health_check.file: "../check": write the name of a file in health.exec_dir, neither a path nor a command`,
+		}},
+		{"exec of a command", check(func(c *HealthCheck) { c.Type, c.File = CheckExec, "check -a" }), []string{
+			`services[web].health_check.file: "check -a": write the name of a file in health.exec_dir, neither a path nor a command`,
+		}},
+		{"exec of nothing", check(func(c *HealthCheck) { c.Type = CheckExec }), []string{
+			`services[web].health_check.file: "": write the name of a file in health.exec_dir, neither a path nor a command`,
+		}},
+		{"exec of a hidden file", check(func(c *HealthCheck) { c.Type, c.File = CheckExec, ".." }), []string{
+			`services[web].health_check.file: "..": write the name of a file in health.exec_dir, neither a path nor a command`,
+		}},
 		{"a relative path", check(func(c *HealthCheck) { c.Type, c.Path = CheckHTTP, "ok" }), []string{
 			`services[web].health_check.path: "ok": write a path that begins with / and holds no spaces`,
 		}},
@@ -165,6 +220,48 @@ func TestValidate(t *testing.T) {
 				wantMistakes(t, err, tt.want...)
 			}
 		})
+	}
+}
+
+// Without health.exec_dir no exec check is taken.
+func TestExecIsOff(t *testing.T) {
+	s := validState()
+	s.Services[0].HealthChecks[0].Type, s.Services[0].HealthChecks[0].File = CheckExec, "check"
+	_, err := s.Validate(Segment{DIPs: testSegment.DIPs})
+	wantMistakes(t, err, "services[web].health_check.type: exec checks are off: set health.exec_dir in turnout.yaml")
+}
+
+func TestStatusSet(t *testing.T) {
+	for _, tt := range []struct {
+		set     StatusSet
+		in, out []int
+		wrong   string
+	}{
+		{"", []int{200, 204, 299}, []int{199, 300, 0}, ""},
+		{"200-299,301", []int{200, 299, 301}, []int{300, 302}, ""},
+		{"404", []int{404}, []int{200, 403, 405}, ""},
+		{"200-599", []int{200, 599}, []int{199, 600}, ""},
+		{"199", nil, []int{199}, `"199"`},
+		{"600", nil, []int{600}, `"600"`},
+		{"299-200", nil, []int{200, 250, 299}, `"299-200"`},
+		{"200,", []int{200}, []int{0}, `""`},
+		{"200, 301", []int{200}, []int{301}, `" 301"`},
+		{"2xx", nil, []int{200}, `"2xx"`},
+		{"200-204-206", nil, []int{200, 206}, `"200-204-206"`},
+	} {
+		for _, code := range tt.in {
+			if !tt.set.Contains(code) {
+				t.Errorf("%q lacks %d", tt.set, code)
+			}
+		}
+		for _, code := range tt.out {
+			if tt.set.Contains(code) {
+				t.Errorf("%q holds %d", tt.set, code)
+			}
+		}
+		if err := tt.set.validate(); (err != nil) != (tt.wrong != "") || err != nil && !strings.HasPrefix(err.Error(), tt.wrong+": ") {
+			t.Errorf("%q: %v", tt.set, err)
+		}
 	}
 }
 
@@ -195,6 +292,17 @@ func TestValidateNotes(t *testing.T) {
 	}
 	if err != nil || !reflect.DeepEqual(notes, want) {
 		t.Errorf("notes %q, %v\nwant %q", notes, err, want)
+	}
+	s = validState()
+	s.Services[0].HealthChecks[0].Type = CheckUDP
+	notes, err = s.Validate(testSegment)
+	want = []string{"services[web].health_check: udp without reply: a real server that is switched off passes as well; add a check of type icmp, or set reply"}
+	if err != nil || !reflect.DeepEqual(notes, want) {
+		t.Errorf("notes %q, %v\nwant %q", notes, err, want)
+	}
+	s.Services[0].HealthChecks = append(s.Services[0].HealthChecks, newCheck(CheckICMP, s.Services[0]))
+	if notes, err := s.Validate(testSegment); err != nil || len(notes) != 0 {
+		t.Errorf("udp and icmp: notes %q, %v", notes, err)
 	}
 	if notes, err := validState().Validate(testSegment); err != nil || len(notes) != 0 {
 		t.Errorf("a plain service: notes %q, %v", notes, err)

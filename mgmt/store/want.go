@@ -160,20 +160,6 @@ func checksWant(old, now Service) want {
 	return w
 }
 
-func checkWants(old, now HealthCheck, svc Service) []want {
-	usual := newCheck(now.Type, svc)
-	return []want{
-		value("type", old.Type, now.Type, old.Type),
-		value("port", old.Port, now.Port, usual.Port),
-		value("interval", old.Interval, now.Interval, usual.Interval),
-		value("timeout", old.Timeout, now.Timeout, usual.Timeout),
-		value("rise", old.Rise, now.Rise, usual.Rise),
-		value("fall", old.Fall, now.Fall, usual.Fall),
-		optional("host", old.Host, now.Host),
-		value("path", old.Path, now.Path, usual.Path),
-	}
-}
-
 func realServersWant(old, now []RealServer) want {
 	was := indexBy(old, func(rs RealServer) netip.Addr { return rs.Address })
 	w := want{key: "real_servers", same: slices.Equal(old, now), unsaid: len(now) == 0, items: []wantItem{}}
