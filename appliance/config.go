@@ -79,8 +79,8 @@ type TLSConfig struct {
 
 // HealthConfig holds what is common to all health checks.
 type HealthConfig struct {
-	ExecDir  string `mapstructure:"exec_dir" doc:"reserved for exec checks, which are not available in this version: leave it out"`
-	ExecUser string `mapstructure:"exec_user" doc:"reserved for exec checks, as exec_dir"`
+	ExecDir  string `mapstructure:"exec_dir" doc:"folder of the files that checks of type exec may run; root's, as all above it, and for nobody else to write. Empty: there are no such checks"`
+	ExecUser string `mapstructure:"exec_user" doc:"user that the files of exec_dir run as"`
 }
 
 // LogConfig says what is logged and how.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/user"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"turnout/lcore/frame"
 	"turnout/lcore/port"
+	"turnout/mgmt/health"
 	"turnout/mgmt/store"
 )
 
@@ -312,10 +314,30 @@ func (t *TLSConfig) validate(m *store.Mistakes) {
 }
 
 func (h *HealthConfig) validate(m *store.Mistakes) {
-	if h.ExecDir != "" {
-		m.Add("health.exec_dir", "exec checks are %s: delete this key", notAvailable)
+	if h.ExecDir == "" {
+		return
 	}
-	if h.ExecUser != defaultConfig().Health.ExecUser {
-		m.Add("health.exec_user", "exec checks are %s: delete this key", notAvailable)
+	exec, err := h.exec()
+	if err != nil {
+		m.Add("health.exec_user", "%v", err)
 	}
+	if err := exec.Validate(); err != nil {
+		m.Add("health.exec_dir", "%v", err)
+	}
+}
+
+// exec is what health checks of type exec need.
+func (h *HealthConfig) exec() (health.Exec, error) {
+	exec := health.Exec{Dir: h.ExecDir}
+	if exec.Dir == "" {
+		return exec, nil
+	}
+	u, err := user.Lookup(h.ExecUser)
+	if err != nil {
+		return exec, fmt.Errorf("%w: name a user of this machine, such as nobody", err)
+	}
+	uid, errUID := strconv.ParseUint(u.Uid, 10, 32)
+	gid, errGID := strconv.ParseUint(u.Gid, 10, 32)
+	exec.UID, exec.GID = uint32(uid), uint32(gid)
+	return exec, errors.Join(errUID, errGID)
 }

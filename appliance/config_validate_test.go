@@ -12,6 +12,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"turnout/mgmt/health"
 )
 
 func TestValidate(t *testing.T) {
@@ -98,9 +100,15 @@ func TestValidate(t *testing.T) {
 			`log.level: "trace": write debug or info or warn or error`,
 			`log.format: "xml": write console or json`,
 		}},
-		{"exec checks", func(c *Config) { c.Health = HealthConfig{ExecDir: "/x", ExecUser: "root"} }, []string{
-			"health.exec_dir: exec checks are not available in this version: delete this key",
-			"health.exec_user: exec checks are not available in this version: delete this key",
+		{"no folder, no user", func(c *Config) { c.Health = HealthConfig{ExecDir: "/nonexistent", ExecUser: "no-such-user"} }, []string{
+			"health.exec_user: user: unknown user no-such-user: name a user of this machine, such as nobody",
+			"health.exec_dir: lstat /nonexistent: no such file or directory",
+		}},
+		{"a relative folder", func(c *Config) { c.Health.ExecDir = "checks" }, []string{
+			`health.exec_dir: "checks": write the folder's whole path, such as /etc/turnout/checks`,
+		}},
+		{"a folder for all to write", func(c *Config) { c.Health.ExecDir = "/tmp" }, []string{
+			"health.exec_dir: others than root may write /tmp: chmod go-w /tmp",
 		}},
 		{"files", func(c *Config) { c.ServicesFile, c.MaglevKeyFile = "", "" }, []string{
 			"maglev_key_file: is empty: name the file of the key, such as /var/lib/turnout/maglev.key",
@@ -116,6 +124,22 @@ func TestValidate(t *testing.T) {
 			tt.change(c)
 			wantError(t, c.validate([]int{0, 1, 2, 4}), tt.want...)
 		})
+	}
+}
+
+func TestExecConfig(t *testing.T) {
+	c := mustLoad(t, onePort)
+	exec, err := c.Health.exec()
+	if err != nil || exec != (health.Exec{}) {
+		t.Errorf("unless said: %+v, %v; want exec checks off", exec, err)
+	}
+	c.Health.ExecDir = "/usr/bin"
+	exec, err = c.Health.exec()
+	if want := (health.Exec{Dir: "/usr/bin", UID: 65534, GID: 65534}); err != nil || exec != want {
+		t.Errorf("got %+v, %v, want %+v", exec, err, want)
+	}
+	if err := c.validate([]int{0, 1, 2, 4}); err != nil {
+		t.Error(err)
 	}
 }
 

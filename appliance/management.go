@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 
 	"go.uber.org/zap"
@@ -41,8 +42,12 @@ func (a *Appliance) startManagement() error {
 	})
 	a.path = punt.New(punt.Config{TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP})
 	a.path.SetActive(active)
+	exec, err := a.config.Health.exec()
+	if err != nil {
+		return fmt.Errorf("health.exec_user: %w", err)
+	}
 	a.monitor = health.New(health.Config{
-		Source: p.Prefix().Addr(), Version: version, Log: a.log,
+		Source: p.Prefix().Addr(), Version: version, Exec: exec, Log: a.log,
 		Report: func(c health.Change) { a.director.HealthChanged(c.Service) },
 	})
 	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
@@ -68,7 +73,8 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 	p := a.config.Ports[0]
 	return director.New(director.Config{
 		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), MaglevKey: a.key,
-		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Lcores: a.lcores.workers, Log: a.log,
+		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Exec: a.config.Health.ExecDir != "",
+		Lcores: a.lcores.workers, Log: a.log,
 		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },
 		MAC:        a.macOf,
 		Health:     a.monitor.All,

@@ -141,7 +141,7 @@ func check(cmd *cobra.Command, file string) error {
 	if invalid == nil { // otherwise LoadConfig has said what Validate would
 		invalid = config.Validate()
 	}
-	segment := store.Segment{}
+	segment := store.Segment{Exec: config.Health.ExecDir != ""}
 	for _, p := range config.Ports {
 		if dip, err := netip.ParsePrefix(p.Address); err == nil {
 			segment.DIPs = append(segment.DIPs, dip)

@@ -29,6 +29,7 @@ type Config struct {
 	PortMAC   frame.MAC
 	PeerMACs  []frame.MAC
 	DIP       netip.Prefix
+	Exec      bool // health checks of type exec may be asked for
 	Lcores    []Lcore
 	Log       *zap.Logger
 
@@ -295,7 +296,7 @@ func (d *Director) role() api.Role {
 }
 
 func (d *Director) segment() store.Segment {
-	return store.Segment{DIPs: []netip.Prefix{d.config.DIP}}
+	return store.Segment{Exec: d.config.Exec, DIPs: []netip.Prefix{d.config.DIP}}
 }
 
 // vipsOf lists the VIPs of a state, each once.
