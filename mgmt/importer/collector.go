@@ -43,6 +43,7 @@ type realServer struct {
 	weight        string                    // as written; empty: 1
 	checks        func() store.HealthChecks // nil: the format knows none. Called only if the real server is carried over
 	remarks       []Remark                  // worth saying only then
+	wrong         error                     // why its line cannot be read
 }
 
 func (rs *realServer) remark(line int, format string, args ...any) {
@@ -149,6 +150,9 @@ func (c *collector) realServers(svc *store.Service, v virtualService) (kept []re
 }
 
 func (c *collector) realServer(svc store.Service, rs *realServer) (server store.RealServer, err error) {
+	if rs.wrong != nil {
+		return server, rs.wrong
+	}
 	if server.Address, err = parseAddress(rs.address); err != nil {
 		return server, err
 	}

@@ -90,8 +90,8 @@ func (t *table) apply(r rule) error {
 // remarkNoChecks says once what the real servers are checked by from now on.
 func (c *collector) remarkNoChecks() {
 	if len(c.taken) > 0 {
-		c.remark(c.taken[0].origin.line, "ipvsadm's table has no health checks: each tcp service gets turnout's default, a tcp check of its port every 2s, "+
-			"each udp service and each of port 0 none; change health_check where the real servers need another one")
+		c.remark(c.taken[0].origin.line, "ipvsadm's table has no health checks: each tcp service gets turnout's default, a tcp check of its port every 2s; "+
+			"those of udp and of port 0 get none; change health_check where the real servers need another one")
 	}
 }
 

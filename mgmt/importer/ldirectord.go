@@ -2,6 +2,7 @@ package importer
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -166,7 +167,7 @@ func (l *ldirectord) virtualService(s section) {
 	checks := sync.OnceValue(func() store.HealthChecks { return l.healthCheckOf(s, v) })
 	for _, d := range s {
 		if d.key == "real" {
-			v.realServers = append(v.realServers, l.realServersOf(d, checks)...)
+			v.realServers = append(v.realServers, realServersOf(d, checks)...)
 		}
 	}
 	l.add(v)
@@ -176,18 +177,17 @@ func (l *ldirectord) virtualService(s section) {
 var realLine = regexp.MustCompile(`^([^\s>:]+?)(?:->([^\s>:]+))?(?::+([^\s:]+))?\s+(\w+)(?:\s+(\d+))?(.*)$`)
 
 // realServersOf returns the real servers of a line, which are many for a range of addresses.
-func (l *ldirectord) realServersOf(d directive, checks func() store.HealthChecks) []realServer {
+func realServersOf(d directive, checks func() store.HealthChecks) []realServer {
 	m := realLine.FindStringSubmatch(d.value)
 	if m == nil {
-		l.remark(d.line, "real server left out: not of the form ADDRESS[->ADDRESS]:PORT gate|masq|ipip [WEIGHT]")
-		return nil
+		return []realServer{{line: d.line, address: d.value, wrong: errors.New("not of the form ADDRESS[->ADDRESS]:PORT gate|masq|ipip [WEIGHT]")}}
 	}
 	rs := realServer{line: d.line, address: m[1], port: m[3], method: m[4], weight: m[5], checks: checks}
 	rs.realOptions(m[6])
 	addresses, err := addressRange(m[1], m[2])
 	if err != nil {
-		l.remark(d.line, "real servers left out: %v", err)
-		return nil
+		rs.wrong = err
+		return []realServer{rs}
 	}
 	var list []realServer
 	for _, address := range addresses {
