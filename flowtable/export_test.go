@@ -37,6 +37,13 @@ func (t *Table) Check() error {
 	if entries != t.Stats.Entries {
 		return fmt.Errorf("holds %d flows, counted %d", entries, t.Stats.Entries)
 	}
+	strays := uint64(0)
+	for _, n := range away {
+		strays += uint64(n)
+	}
+	if strays != t.strays {
+		return fmt.Errorf("%d flows live in their secondary, counted %d", strays, t.strays)
+	}
 	for i := range t.buckets {
 		if got := t.bucket(i).overflow; got != away[i] && got != overflowMax {
 			return fmt.Errorf("bucket %d has overflow %d, want %d", i, got, away[i])

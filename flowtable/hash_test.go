@@ -13,11 +13,11 @@ import (
 func TestHashSpreads(t *testing.T) {
 	const buckets = 1 << 16
 	for name, key := range map[string]func(n uint32) Key{
-		"clients":         func(n uint32) Key { return Key{n, 40000, 80, 1} },
-		"networks":        func(n uint32) Key { return Key{n << 16, 40000, 80, 1} },
-		"client ports":    func(n uint32) Key { return Key{0x0a000001, uint16(n), 80, 1} },
-		"VIP ports":       func(n uint32) Key { return Key{0x0a000001, 40000, uint16(n), 1} },
-		"services":        func(n uint32) Key { return Key{0x0a000001, 40000, 80, uint16(n)} },
+		"clients":         func(n uint32) Key { return Key{Client: n, ClientPort: 40000, VIPPort: 80, Service: 1} },
+		"networks":        func(n uint32) Key { return Key{Client: n << 16, ClientPort: 40000, VIPPort: 80, Service: 1} },
+		"client ports":    func(n uint32) Key { return Key{Client: 0x0a000001, ClientPort: uint16(n), VIPPort: 80, Service: 1} },
+		"VIP ports":       func(n uint32) Key { return Key{Client: 0x0a000001, ClientPort: 40000, VIPPort: uint16(n), Service: 1} },
+		"services":        func(n uint32) Key { return Key{Client: 0x0a000001, ClientPort: 40000, VIPPort: 80, Service: uint16(n)} },
 		"client and port": nthKey,
 	} {
 		for _, seed := range [][2]uint64{{0, 0}, {1, 2}, {math.MaxUint64, math.MaxUint64}, {0x9e3779b97f4a7c15, 3}} {

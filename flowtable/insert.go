@@ -21,6 +21,7 @@ func (t *Table) Insert(h uint64, k *Key, now uint32) *Flow {
 	}
 	if b != home {
 		home.overflowed()
+		t.strays++
 	}
 	return t.place(b, i, tagOf(h), k)
 }
@@ -80,8 +81,10 @@ func (t *Table) displace(b *bucket, i uintptr, now uint32) bool {
 	*to.flow(j), *to.tag(j) = *b.flow(i), *b.tag(i)
 	if to == home {
 		home.receded()
+		t.strays--
 	} else {
 		home.overflowed()
+		t.strays++
 	}
 	t.Stats.Displacements++
 	return true
@@ -110,7 +113,7 @@ func (t *Table) evictOne(home, away *bucket, now uint32) (victim *bucket, slot u
 func (t *Table) place(b *bucket, i uintptr, tag uint8, k *Key) *Flow {
 	*b.tag(i) = tag
 	f := b.flow(i)
-	*f = Flow{Client: k.Client, ClientPort: k.ClientPort, VIPPort: k.VIPPort, Service: k.Service}
+	*f = Flow{VIPPort: k.VIPPort, ClientPort: k.ClientPort, Client: k.Client, Service: k.Service}
 	t.Stats.Inserts++
 	t.Stats.Entries++
 	return f

@@ -26,6 +26,8 @@ type Table struct {
 	left      [leftSize]Flow
 	leftCount uint
 
+	strays uint64 // flows that live in their secondary
+
 	cursor uint64 // next bucket to sweep
 	owed   uint64 // bucket visits that the sweeper is behind, times passTicks
 	paid   uint32 // tick at which owed was last worked out
@@ -38,8 +40,7 @@ type Table struct {
 // each folded. Its high half picks the primary, its low half the secondary, its
 // low byte is the tag.
 func (t *Table) Hash(k *Key) uint64 {
-	tuple := uint64(k.Client)<<32 | uint64(k.ClientPort)<<16 | uint64(k.VIPPort)
-	high, low := bits.Mul64(tuple^t.seed[0], uint64(k.Service)^t.seed[1])
+	high, low := bits.Mul64(k.tuple()^t.seed[0], uint64(k.Service)^t.seed[1])
 	high, low = bits.Mul64(high^low^t.seed[1], t.seed[0])
 	return high ^ low
 }
@@ -60,6 +61,24 @@ func (t *Table) Lookup(h uint64, k *Key, now uint32) *Flow {
 	return f
 }
 
+// LookupBurst looks up the keys of a burst, whose hashes are given, as Lookup
+// does one by one; found[i] is the flow of keys[i], or nil. The three are of
+// one length. The flows are valid until the next Insert.
+func (t *Table) LookupBurst(hashes []uint64, keys []Key, now uint32, found []*Flow) {
+	keys, found = keys[:len(hashes)], found[:len(hashes)]
+	for i, h := range hashes {
+		k := &keys[i]
+		b := t.bucket(t.primary(h))
+		if set := b.tagged(tagOf(h)); set != 0 { // its first slot has the tag for certain
+			if f := b.flow(set.first()); f.is(k) && !f.Expired(now) {
+				found[i] = f
+				continue
+			}
+		}
+		found[i] = t.Lookup(h, k, now)
+	}
+}
+
 // Remove takes out a flow that Lookup or Insert returned. It is not told of in
 // Left: the owner has it in its hands.
 func (t *Table) Remove(f *Flow) {
@@ -73,6 +92,7 @@ func (t *Table) clear(b *bucket, i uintptr) {
 	key := b.flow(i).Key()
 	if p := t.bucket(t.primary(t.Hash(&key))); p != b {
 		p.receded()
+		t.strays--
 	}
 	*b.tag(i) = 0
 	t.Stats.Entries--
@@ -84,10 +104,18 @@ func (t *Table) Prefetch(hashes []uint64) {
 }
 
 // PrefetchSecondary, some time after Prefetch, brings the secondaries of those
-// hashes whose primary has overflowed.
+// hashes whose primary has overflowed. While few flows live in their
+// secondary it does nothing.
 func (t *Table) PrefetchSecondary(hashes []uint64) {
+	if t.strays*fewStrays < t.Stats.Entries {
+		return
+	}
 	prefetchSecondary(t.base, t.buckets, hashes)
 }
+
+// fewStrays is the share of flows in their secondary, one in so many, below
+// which looking for them beforehand costs more than waiting for them.
+const fewStrays = 64
 
 // CopyFrom copies flows, expired ones included, into out: those of at most
 // maxBuckets buckets, never more than 64, from the cursor on, and of whole

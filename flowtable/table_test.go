@@ -45,7 +45,7 @@ func TestLookupWantsTheWholeKey(t *testing.T) {
 	table := newTable(t, 2) // two buckets: every look-up comes by every flow
 	k := Key{Client: 1, ClientPort: 2, VIPPort: 3, Service: 4}
 	put(t, table, k, 0, minute, Established)
-	for _, other := range []Key{{2, 2, 3, 4}, {1, 3, 3, 4}, {1, 2, 2, 4}, {1, 2, 3, 5}} {
+	for _, other := range []Key{{2, 2, 1, 4}, {3, 3, 1, 4}, {3, 2, 2, 4}, {3, 2, 1, 5}} {
 		// The hash of k, so that tag and bucket agree and the key alone decides.
 		if table.Lookup(table.Hash(&k), &other, 0) != nil {
 			t.Errorf("%+v found as %+v", k, other)

@@ -27,6 +27,7 @@ func TestTwin(t *testing.T) {
 		w := &twin{table: table, flows: make(map[Key]Flow), now: rapid.Uint32().Draw(r, "now")}
 		r.Repeat(map[string]func(*rapid.T){
 			"burst":   w.burst,
+			"look up": w.lookupBurst,
 			"remove":  w.remove,
 			"advance": w.advance,
 			"sweep":   w.sweep,
@@ -51,6 +52,24 @@ func (w *twin) lookup(r *rapid.T, k Key) *Flow {
 		r.Fatalf("found expired %+v", *f)
 	}
 	return f
+}
+
+// lookupBurst looks several keys up at once, some of them twice.
+func (w *twin) lookupBurst(r *rapid.T) {
+	keys := make([]Key, rapid.IntRange(0, 64).Draw(r, "keys"))
+	hashes, found := make([]uint64, len(keys)), make([]*Flow, len(keys))
+	for i := range keys {
+		keys[i] = w.key(r)
+		hashes[i] = w.table.Hash(&keys[i])
+	}
+	w.table.LookupBurst(hashes, keys, w.now, found)
+	w.drain(r)
+	for i, k := range keys {
+		want, ok := w.flows[k]
+		if (found[i] != nil) != ok || ok && *found[i] != want {
+			r.Fatalf("look up %+v in a burst: got %+v, want %+v (%v)", k, found[i], want, ok)
+		}
+	}
 }
 
 func (w *twin) burst(r *rapid.T) {

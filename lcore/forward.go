@@ -9,13 +9,11 @@ import (
 	"turnout/sched"
 )
 
-// pending is what the stages know of a frame that is a flow of a virtual service.
+// pending is what the stages know of a frame that is a flow of a virtual service, beside its key and hash.
 type pending struct {
-	key   flowtable.Key
+	real  uint32 // index in the snapshot's reals, or noReal; set by stage 2
 	frame uint8  // index in the burst; set by stage 1
 	flags uint8  // TCP flags, 0 for UDP; set by stage 1
-	udp   bool   // set by stage 1
-	real  uint32 // index in the snapshot's reals, or noReal; set by stage 2
 }
 
 // noReal stands for no real server.
@@ -30,26 +28,45 @@ func (w *Worker) forward(s *Snapshot) {
 	w.rewrite(s)
 }
 
-// inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow and brings its bucket of
-// the flow table towards the CPU. Plain frames to a virtual service, nearly all there are, take a short cut.
+// inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow of a virtual service.
 func (w *Worker) inspect(s *Snapshot) {
 	b := w.burst
 	count := min(int(b.Count), BurstSize)
-	w.pending = 0
 	received := uint64(0)
+	w.pending = 0
 	for i := range count {
 		f, length := b.Frames[i], b.Lengths[i]
 		received += uint64(length)
 		b.Verdicts[i] = Drop
 		if id, ok := s.plainService(f, length); ok {
-			w.note(f, frame.EthernetLen+frame.IPv4Len, id, i)
+			w.note(id, i)
 		} else {
 			b.Verdicts[i] = w.inspectFrame(s, i)
 		}
 	}
 	w.counters.RxPackets += uint64(count)
 	w.counters.RxBytes += received
-	w.flows.Prefetch(w.hashes[:w.pending&(2*BurstSize-1)])
+	w.makeKeys()
+}
+
+// makeKeys makes the flow table keys of the pending flows, and brings their buckets towards the CPU.
+func (w *Worker) makeKeys() {
+	b, flows := w.burst, w.flows
+	pend := w.pend[:w.pending&(2*BurstSize-1)]
+	for i := range pend {
+		p, key := &pend[i], &w.keys[i&(BurstSize-1)]
+		f := b.Frames[p.frame&(BurstSize-1)]
+		ip := frame.IPv4At(f)
+		l4 := ip.L4()
+		ports := frame.PortsAt(f, l4).Both()
+		key.VIPPort, key.ClientPort, key.Client = uint16(ports), uint16(ports>>16), ip.Source()
+		w.hashes[i&(BurstSize-1)] = flows.Hash(key)
+		p.flags = 0
+		if ip.Protocol() == frame.ProtocolTCP {
+			p.flags = frame.TCPAt(f, l4).Flags()
+		}
+	}
+	flows.Prefetch(w.hashes[:len(pend)])
 }
 
 // inspectFrame decides one frame; the first refusal wins. A pending flow is dropped unless a later stage forwards it.
@@ -85,7 +102,7 @@ func (w *Worker) inspectFrame(s *Snapshot, i int) Verdict {
 	if s.forbidden(eth.Source(), svc.vipIndex) {
 		return w.drop(ReasonLoop)
 	}
-	w.note(f, ip.L4(), id, i)
+	w.note(id, i)
 	return Drop
 }
 
@@ -97,27 +114,19 @@ var faultReasons = [...]Reason{
 
 // transportFits says whether the packet holds a whole TCP or UDP header without options.
 func transportFits(ip *frame.IPv4) bool {
-	length := ip.TotalLen() - ip.HeaderLen()
 	switch ip.Protocol() {
 	case frame.ProtocolTCP:
-		return length >= frame.TCPLen
+		return ip.TotalLen() >= ip.HeaderLen()+frame.TCPLen
 	case frame.ProtocolUDP:
-		return length >= frame.UDPLen
+		return ip.TotalLen() >= ip.HeaderLen()+frame.UDPLen
 	}
 	return false
 }
 
-// note keeps a packet of a virtual service, whose transport header begins at l4, for the later stages.
-func (w *Worker) note(f unsafe.Pointer, l4, id uint32, i int) {
-	ip, ports := frame.IPv4At(f), frame.PortsAt(f, l4)
+// note keeps a packet of a virtual service for the later stages.
+func (w *Worker) note(id uint32, i int) {
 	at := w.pending & (BurstSize - 1)
-	p := &w.pend[at]
-	p.key = flowtable.Key{Client: ip.Source(), ClientPort: ports.Source(), VIPPort: ports.Destination(), Service: uint16(id)}
-	p.frame, p.flags, p.udp = uint8(i), 0, ip.Protocol() == frame.ProtocolUDP
-	if !p.udp {
-		p.flags = frame.TCPAt(f, l4).Flags()
-	}
-	w.hashes[at] = w.flows.Hash(&p.key)
+	w.keys[at].Service, w.pend[at].frame = uint16(id), uint8(i)
 	w.pending++
 }
 
@@ -177,29 +186,50 @@ func (w *Worker) puntOther(etherType uint16, i int) Verdict {
 	return w.punt(PuntOther, i)
 }
 
-// choose is stage 2: it finds or makes the flow of every pending packet, and with it the real server.
+// choose is stage 2: it finds or makes the flow of every pending packet, and with it the real server. A flow that was
+// found may be moved by the making of another, so after the first new one they are looked up again.
 func (w *Worker) choose(s *Snapshot) {
-	w.flows.PrefetchSecondary(w.hashes[:w.pending])
-	for i := range w.pending {
-		p := &w.pend[i&(BurstSize-1)]
-		hash := w.hashes[i&(BurstSize-1)]
-		svc := &s.services[p.key.Service]
-		if f := w.flows.Lookup(hash, &p.key, w.now); f != nil {
-			p.real = w.follow(s, svc, p, f)
-		} else {
-			p.real = w.schedule(s, svc, p, hash)
+	n := w.pending & (2*BurstSize - 1)
+	w.flows.PrefetchSecondary(w.hashes[:n])
+	w.flows.LookupBurst(w.hashes[:n], w.keys[:n], w.now, w.found[:n])
+	known := true
+	for i := range n {
+		p, key, f := &w.pend[i], &w.keys[i], w.found[i]
+		svc := &s.services[key.Service]
+		if !known || f == nil {
+			known = false
+			f = w.flows.Lookup(w.hashes[i], key, w.now)
+		}
+		switch {
+		case f == nil:
+			p.real = w.schedule(s, svc, i)
+		case !w.steady(s, svc, p, f):
+			p.real = w.follow(s, svc, i, f)
 		}
 	}
 }
 
+// steady keeps a flow on its real server where nothing changes but the time, as for most packets; otherwise it does
+// nothing and answers false.
+func (w *Worker) steady(s *Snapshot, svc *service, p *pending, f *flowtable.Flow) bool {
+	at := svc.first + uint32(f.Slot)
+	if uint32(f.Slot) >= svc.count || s.reals[at].state == RealGone || f.State.Next(p.flags) != f.State {
+		return false
+	}
+	f.Expiry = w.now + svc.timeouts[f.State&7]
+	p.real = at
+	return true
+}
+
 // follow keeps a known flow on its real server, and schedules it again where that one has gone, or where a SYN opens a
 // new connection with the ports of an old one.
-func (w *Worker) follow(s *Snapshot, svc *service, p *pending, f *flowtable.Flow) uint32 {
+func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uint32 {
+	p := &w.pend[i&(BurstSize-1)]
 	at := svc.first + uint32(f.Slot)
 	gone := uint32(f.Slot) >= svc.count || s.reals[at].state == RealGone
 	reopened := f.State.Reusable() && p.flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
 	if gone || reopened {
-		if at = w.reschedule(s, svc, p, f, reopened); at == noReal {
+		if at = w.reschedule(s, svc, i, f, reopened); at == noReal {
 			return noReal
 		}
 	}
@@ -209,15 +239,14 @@ func (w *Worker) follow(s *Snapshot, svc *service, p *pending, f *flowtable.Flow
 		c.add(next, 1)
 		f.State = next
 	}
-	if expiry := w.now + svc.timeouts[f.State&7]; expiry != f.Expiry {
-		f.Expiry = expiry
-	}
+	f.Expiry = w.now + svc.timeouts[f.State&7]
 	return at
 }
 
 // reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
-func (w *Worker) reschedule(s *Snapshot, svc *service, p *pending, f *flowtable.Flow, reopened bool) uint32 {
-	slot := svc.table.Pick(w.packetHash(s, svc, p), &w.cursors[p.key.Service])
+func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow, reopened bool) uint32 {
+	key := &w.keys[i&(BurstSize-1)]
+	slot := svc.table.Pick(packetHash(s, svc, key), &w.cursors[key.Service])
 	if slot == sched.None {
 		return noReal
 	}
@@ -239,16 +268,20 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, p *pending, f *flowtable.
 
 // schedule picks the real server of a new flow and remembers it. Without an entry in the flow table the packet's hash
 // alone decides, so that the flow's later packets find the same real server.
-func (w *Worker) schedule(s *Snapshot, svc *service, p *pending, hash uint64) uint32 {
-	packetHash := w.packetHash(s, svc, p)
-	slot := svc.table.Pick(packetHash, &w.cursors[p.key.Service])
+func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
+	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
+	hash := packetHash(s, svc, key)
+	slot := svc.table.Pick(hash, &w.cursors[key.Service])
 	if slot == sched.None {
 		return noReal
 	}
-	state := firstState(p)
-	f := w.remember(p, hash, state)
+	state := firstState(svc, p)
+	var f *flowtable.Flow
+	if state != flowtable.Close { // nothing follows what closes a connection that is not known here
+		f = w.flows.Insert(w.hashes[i&(BurstSize-1)], key, w.now)
+	}
 	if f == nil {
-		return svc.first + uint32(svc.table.PickByHash(packetHash))
+		return svc.first + uint32(svc.table.PickByHash(hash))
 	}
 	f.Slot, f.State, f.Start, f.Expiry = slot, state, w.seconds(), w.now+svc.timeouts[state&7]
 	at := svc.first + uint32(slot)
@@ -259,27 +292,18 @@ func (w *Worker) schedule(s *Snapshot, svc *service, p *pending, hash uint64) ui
 }
 
 // firstState is the state of a flow that begins with this packet, as far as the director knows.
-func firstState(p *pending) flowtable.State {
-	if p.udp {
+func firstState(svc *service, p *pending) flowtable.State {
+	if svc.udp {
 		return flowtable.UDP
 	}
 	return flowtable.None.Next(p.flags)
 }
 
-// remember makes an entry in the flow table. It is nil when there is no room, and for what closes a connection that is
-// not known here: nothing will follow it.
-func (w *Worker) remember(p *pending, hash uint64, state flowtable.State) *flowtable.Flow {
-	if state == flowtable.Close {
-		return nil
-	}
-	return w.flows.Insert(hash, &p.key, w.now)
-}
-
 // packetHash is the keyed hash that picks the real server: the same on every director with the same key.
-func (w *Worker) packetHash(s *Snapshot, svc *service, p *pending) uint64 {
+func packetHash(s *Snapshot, svc *service, key *flowtable.Key) uint64 {
 	mask := uint64(svc.hashMask)
-	ports := uint64(p.key.ClientPort)&mask<<16 | uint64(p.key.VIPPort)&mask
-	addresses := uint64(p.key.Client)<<32 | uint64(svc.vip)
+	ports := uint64(key.ClientPort)&mask<<16 | uint64(key.VIPPort)&mask
+	addresses := uint64(key.Client)<<32 | uint64(svc.vip)
 	h := fold(addresses^s.maglevKey[0], ports^s.maglevKey[1])
 	return fold(h^s.maglevKey[1], s.maglevKey[0])
 }
@@ -296,20 +320,21 @@ func (w *Worker) seconds() uint16 { return uint16(w.now / flowtable.TicksPerSeco
 // rewrite is stage 3: the frame's MACs become the real server's and the port's own. Nothing else in it changes.
 func (w *Worker) rewrite(s *Snapshot) {
 	b := w.burst
-	for i := range w.pending {
-		p := &w.pend[i&(BurstSize-1)]
+	pend := w.pend[:w.pending&(2*BurstSize-1)]
+	for i := range pend {
+		p := &pend[i]
 		if p.real == noReal {
 			w.drop(ReasonNoRealServer)
 			continue
 		}
 		r := &s.reals[p.real]
 		at := p.frame & (BurstSize - 1)
-		m := (*macs)(b.Frames[at])
-		if [6]byte(m[6:]) == [6]byte(r.macs[:6]) {
+		f := b.Frames[at]
+		if frame.SourceWord(f) == r.word {
 			w.drop(ReasonLoop)
 			continue
 		}
-		*m = r.macs
+		*(*macs)(f) = r.macs
 		b.Verdicts[at] = Forward
 		c := &w.reals[r.counter&(MaxReals-1)]
 		c.Packets++

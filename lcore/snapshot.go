@@ -78,11 +78,13 @@ type service struct {
 	vipIndex uint16
 	hashMask uint16 // all ones, or 0 where only the client address is hashed
 	timeouts Timeouts
-	_        [8]byte
+	udp      bool
+	_        [7]byte
 }
 
 // real is what the lcores know of a real server of a service.
 type real struct {
+	word    uint64 // its MAC, as frame.MAC.Word packs it
 	macs    macs
 	counter uint32
 	state   RealState
@@ -122,7 +124,7 @@ func (s *Snapshot) addService(spec *ServiceSpec) {
 	svc := &s.services[spec.ID]
 	*svc = service{
 		table: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP, hashMask: 0xffff,
-		timeouts: spec.Timeouts,
+		timeouts: spec.Timeouts, udp: spec.Protocol == frame.ProtocolUDP,
 	}
 	if svc.table == nil {
 		svc.table = noTable
@@ -136,7 +138,7 @@ func (s *Snapshot) addService(spec *ServiceSpec) {
 }
 
 func (s *Snapshot) compileReal(spec *RealSpec) real {
-	r := real{counter: spec.Counter, state: spec.State}
+	r := real{word: spec.MAC.Word(), counter: spec.Counter, state: spec.State}
 	copy(r.macs[:6], spec.MAC[:])
 	copy(r.macs[6:], s.portMAC[:])
 	return r
@@ -216,6 +218,9 @@ func (s *Snapshot) plainService(f unsafe.Pointer, length uint32) (id uint32, ok 
 		return 0, false
 	}
 	ip := frame.IPv4At(f)
+	if !transportFits(ip) {
+		return 0, false
+	}
 	key := tupleKey(ip.Destination(), ip.Protocol(), frame.PortsAt(f, frame.EthernetLen+frame.IPv4Len).Destination())
 	return s.byTuple.find(key)
 }

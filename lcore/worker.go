@@ -42,9 +42,11 @@ type Worker struct {
 	slept     uint   // how often
 
 	// What the stages hand on for the current burst.
-	now     uint32             // tick of the flow table's clock
-	pending int                // how many of the frames are flows of a virtual service
-	hashes  [BurstSize]uint64  // flow table hash of each pending flow
+	now     uint32 // tick of the flow table's clock
+	pending int    // how many of the frames are flows of a virtual service
+	keys    [BurstSize]flowtable.Key
+	hashes  [BurstSize]uint64 // of the keys
+	found   [BurstSize]*flowtable.Flow
 	pend    [BurstSize]pending // the pending flows
 }
 

@@ -11,26 +11,13 @@ const (
 	plainTypeMask = 0xffffff  // the byte after it is DSCP and ECN
 	plainFragment = 0xff3f    // offset and "more fragments", in two bytes
 	macMask       = 1<<48 - 1 // six of eight bytes
-	plainFloor    = EthernetLen + IPv4Len + UDPLen
 )
 
-// Plain says whether a frame has the shape of nearly all frames: IPv4 without options, no fragment, and a whole TCP or
-// UDP header, all within length bytes. It answers by few loads and branches; what it refuses may be sound as well.
+// Plain says whether a frame of length bytes has the shape of nearly all frames: IPv4 without options, no fragment, whole.
+// It answers by few loads and branches; what it refuses may be sound as well.
 func Plain(frame unsafe.Pointer, length uint32) bool {
-	if length < plainFloor || load32(frame, ethernetType)&plainTypeMask != plainType ||
-		load16(frame, EthernetLen+ipv4Fragment)&plainFragment != 0 {
-		return false
-	}
-	h := IPv4At(frame)
-	total := h.TotalLen()
-	least := uint32(IPv4Len + TCPLen)
-	if h.Protocol() != ProtocolTCP {
-		if h.Protocol() != ProtocolUDP {
-			return false
-		}
-		least = IPv4Len + UDPLen
-	}
-	return total >= least && total <= length-EthernetLen
+	return length >= EthernetLen+IPv4Len && load32(frame, ethernetType)&plainTypeMask == plainType &&
+		load16(frame, EthernetLen+ipv4Fragment)&plainFragment == 0 && IPv4At(frame).TotalLen()-IPv4Len <= length-EthernetLen-IPv4Len
 }
 
 // DestinationWord is the destination MAC of a frame as MAC.Word packs it.

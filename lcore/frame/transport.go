@@ -39,6 +39,9 @@ func (p *Ports) Source() uint16 { return binary.BigEndian.Uint16(p[:2]) }
 // Destination is the receiver's L4 port.
 func (p *Ports) Destination() uint16 { return binary.BigEndian.Uint16(p[2:]) }
 
+// Both is the two ports as one number, the sender's in its upper half.
+func (p *Ports) Both() uint32 { return binary.BigEndian.Uint32(p[:]) }
+
 // TCP is a view of a TCP header without its options.
 type TCP [TCPLen]byte
 
