@@ -8,15 +8,16 @@ const BurstSize = 64
 // Burst passes between a worker and its queue. It lies off the Go heap in the layout of struct turnout_burst in
 // port/turn.h, because the fused call of a DPDK port works on it.
 type Burst struct {
-	Count   uint32 // frames received; set by Turn
-	Awake   uint32 // not 0: Turn must not sleep; set by the worker
-	Last    uint32 // not 0: Turn must not receive any more; set by the worker
-	Entered uint64 // TSC when Turn was called; set by Turn
-	TSC     uint64 // TSC when Turn had received; set by Turn
+	Count          uint32 // frames received; set by Turn
+	Awake          uint32 // not 0: Turn must not sleep; set by the worker
+	Last           uint32 // not 0: Turn must not receive any more; set by the worker
+	Forwarded      uint32 // how many verdicts are Forward; set by the worker
+	ForwardedBytes uint64 // of those frames; set by the worker
+	Entered        uint64 // TSC when Turn was called; set by Turn
+	TSC            uint64 // TSC when Turn had received; set by Turn
 
 	Frames   [BurstSize]unsafe.Pointer // first byte of each frame; set by Turn
 	Lengths  [BurstSize]uint32         // bytes that may be looked at; set by Turn
-	RSS      [BurstSize]uint32         // the device's hash, 0 where it gave none; set by Turn
 	Verdicts [BurstSize]Verdict        // set by the worker, carried out by the next Turn
 
 	Port PortCounters // set by Turn
@@ -40,8 +41,8 @@ func (b *Burst) Free() error {
 func BurstLayout() []uintptr {
 	var b Burst
 	return []uintptr{
-		unsafe.Sizeof(b), unsafe.Offsetof(b.Count), unsafe.Offsetof(b.Awake), unsafe.Offsetof(b.Last), unsafe.Offsetof(b.Entered), unsafe.Offsetof(b.TSC),
-		unsafe.Offsetof(b.Frames), unsafe.Offsetof(b.Lengths), unsafe.Offsetof(b.RSS), unsafe.Offsetof(b.Verdicts),
+		unsafe.Sizeof(b), unsafe.Offsetof(b.Count), unsafe.Offsetof(b.Awake), unsafe.Offsetof(b.Last), unsafe.Offsetof(b.Forwarded), unsafe.Offsetof(b.ForwardedBytes), unsafe.Offsetof(b.Entered), unsafe.Offsetof(b.TSC),
+		unsafe.Offsetof(b.Frames), unsafe.Offsetof(b.Lengths), unsafe.Offsetof(b.Verdicts),
 		unsafe.Offsetof(b.Port), unsafe.Offsetof(b.mbufs),
 	}
 }

@@ -321,6 +321,7 @@ func (w *Worker) seconds() uint16 { return uint16(w.now / flowtable.TicksPerSeco
 func (w *Worker) rewrite(s *Snapshot) {
 	b := w.burst
 	pend := w.pend[:w.pending&(2*BurstSize-1)]
+	forwarded, bytes := uint32(0), uint64(0)
 	for i := range pend {
 		p := &pend[i]
 		if p.real == noReal {
@@ -336,10 +337,13 @@ func (w *Worker) rewrite(s *Snapshot) {
 		}
 		*(*macs)(f) = r.macs
 		b.Verdicts[at] = Forward
+		length := uint64(b.Lengths[at])
+		forwarded, bytes = forwarded+1, bytes+length
 		c := &w.reals[r.counter&(MaxReals-1)]
 		c.Packets++
-		c.Bytes += uint64(b.Lengths[at])
+		c.Bytes += length
 	}
+	b.Forwarded, b.ForwardedBytes = forwarded, bytes
 }
 
 // drop counts a frame that goes no further.

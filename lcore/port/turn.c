@@ -18,40 +18,41 @@
 
 static inline uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 
-/* Sends mbufs; what a full tx ring refuses is dropped and counted, not retried: waiting would only add latency. */
-static void transmit(struct turnout_queue *q, struct turnout_burst *b, struct rte_mbuf **m, uint16_t n) {
-	uint64_t bytes = 0, refused = 0;
+/* Sends mbufs of so many bytes in all; what a full tx ring refuses is dropped and counted, not retried: waiting would only
+   add latency. */
+static void transmit(struct turnout_queue *q, struct turnout_burst *b, struct rte_mbuf **m, uint16_t n, uint64_t bytes) {
 	uint16_t sent;
 
 	if (n == 0)
 		return;
-	for (uint16_t i = 0; i < n; i++)
-		bytes += rte_pktmbuf_pkt_len(m[i]);
 	sent = rte_eth_tx_burst(q->port, q->queue, m, n);
 	for (uint16_t i = sent; i < n; i++)
-		refused += rte_pktmbuf_pkt_len(m[i]);
+		bytes -= rte_pktmbuf_pkt_len(m[i]);
 	if (sent < n)
 		rte_pktmbuf_free_bulk(m + sent, n - sent);
 	b->port.tx_packets += sent;
-	b->port.tx_bytes += bytes - refused;
+	b->port.tx_bytes += bytes;
 	b->port.tx_dropped += n - sent;
 }
 
-/* Carries out the verdicts. */
+/* Carries out the verdicts. A burst that is forwarded whole, as most are, is sent as it lies there. */
 static void commit(struct turnout_queue *q, struct turnout_burst *b) {
-	struct rte_mbuf *out[TURNOUT_BURST], *done[TURNOUT_BURST];
-	uint16_t outs = 0, dones = 0;
+	struct rte_mbuf **m = (struct rte_mbuf **)b->mbufs, *done[TURNOUT_BURST];
+	uint16_t outs = b->count, dones = 0;
 
-	for (uint32_t i = 0; i < b->count; i++) {
-		if (b->verdicts[i] == TURNOUT_FORWARD)
-			out[outs++] = b->mbufs[i];
-		else
-			done[dones++] = b->mbufs[i];
+	if (b->forwarded < b->count) {
+		outs = 0;
+		for (uint32_t i = 0; i < b->count; i++) {
+			if (b->verdicts[i] == TURNOUT_FORWARD)
+				m[outs++] = m[i];
+			else
+				done[dones++] = m[i];
+		}
+		rte_pktmbuf_free_bulk(done, dones);
 	}
 	b->count = 0;
-	if (dones > 0)
-		rte_pktmbuf_free_bulk(done, dones);
-	transmit(q, b, out, outs);
+	transmit(q, b, m, outs, b->forwarded_bytes);
+	b->forwarded = 0;
 }
 
 static struct turnout_slot *slot_at(struct turnout_ring *r, uint32_t index) {
@@ -62,6 +63,7 @@ static struct turnout_slot *slot_at(struct turnout_ring *r, uint32_t index) {
 static int inject(struct turnout_queue *q, struct turnout_burst *b) {
 	struct rte_mbuf *m[INJECT_BURST];
 	struct turnout_ring *r = q->inject;
+	uint64_t bytes = 0;
 	uint32_t taken, n;
 
 	if (r == NULL)
@@ -74,13 +76,14 @@ static int inject(struct turnout_queue *q, struct turnout_burst *b) {
 		struct turnout_slot *s = slot_at(r, taken + i);
 
 		memcpy(rte_pktmbuf_append(m[i], s->length), s->data, s->length);
+		bytes += s->length;
 		if (s->kind == 0)
 			b->port.injected++;
 		else
 			b->port.generated++;
 	}
 	__atomic_store_n(&r->taken, taken + n, __ATOMIC_RELEASE);
-	transmit(q, b, m, n);
+	transmit(q, b, m, n, bytes);
 	return 1;
 }
 
@@ -92,7 +95,6 @@ static void receive(struct turnout_queue *q, struct turnout_burst *b) {
 		b->frames[i] = rte_pktmbuf_mtod(m[i], void *);
 		/* a frame in several mbufs would be longer than the port's MTU: it counts as one without headers */
 		b->lengths[i] = m[i]->nb_segs == 1 ? rte_pktmbuf_pkt_len(m[i]) : 0;
-		b->rss[i] = m[i]->ol_flags & RTE_MBUF_F_RX_RSS_HASH ? m[i]->hash.rss : 0;
 	}
 	b->count = n;
 }
@@ -158,8 +160,9 @@ void turnout_turn(struct turnout_queue *q, struct turnout_burst *b) {
 int turnout_burst_layout(size_t *offsets) {
 	size_t o[] = {
 		sizeof(struct turnout_burst), offsetof(struct turnout_burst, count), offsetof(struct turnout_burst, awake),
-		offsetof(struct turnout_burst, last), offsetof(struct turnout_burst, entered), offsetof(struct turnout_burst, tsc),
-		offsetof(struct turnout_burst, frames), offsetof(struct turnout_burst, lengths), offsetof(struct turnout_burst, rss),
+		offsetof(struct turnout_burst, last), offsetof(struct turnout_burst, forwarded),
+		offsetof(struct turnout_burst, forwarded_bytes), offsetof(struct turnout_burst, entered), offsetof(struct turnout_burst, tsc),
+		offsetof(struct turnout_burst, frames), offsetof(struct turnout_burst, lengths),
 		offsetof(struct turnout_burst, verdicts), offsetof(struct turnout_burst, port), offsetof(struct turnout_burst, mbufs),
 	};
 

@@ -14,11 +14,12 @@ struct turnout_burst {
 	uint32_t count;
 	uint32_t awake;
 	uint32_t last;
+	uint32_t forwarded;
+	uint64_t forwarded_bytes;
 	uint64_t entered;
 	uint64_t tsc;
 	void *frames[TURNOUT_BURST];
 	uint32_t lengths[TURNOUT_BURST];
-	uint32_t rss[TURNOUT_BURST];
 	uint8_t verdicts[TURNOUT_BURST];
 	struct {
 		uint64_t tx_packets, tx_bytes, tx_dropped, injected, generated;

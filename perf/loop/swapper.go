@@ -20,10 +20,13 @@ func (s *swapper) Run() {
 	b := s.burst
 	for !s.stop.Load() {
 		s.queue.Turn(b)
+		b.ForwardedBytes = 0
 		for i := range int(b.Count) {
 			swap(b.Frames[i&(lcore.BurstSize-1)])
 			b.Verdicts[i&(lcore.BurstSize-1)] = lcore.Forward
+			b.ForwardedBytes += uint64(b.Lengths[i&(lcore.BurstSize-1)])
 		}
+		b.Forwarded = b.Count
 	}
 	b.Last = 1
 	s.queue.Turn(b)
