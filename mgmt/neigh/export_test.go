@@ -41,6 +41,16 @@ func Words(b []byte) string {
 	return fmt.Sprintf("who-has %v? asks %v", a.tpa, a.spa)
 }
 
+// Mend is opened for tests.
+var Mend = mend
+
+// SetLimits has the kernel's limits read from files of that format until the answer is called.
+func SetLimits(format string) (undo func()) {
+	before := limitsFormat
+	limitsFormat = format
+	return func() { limitsFormat = before }
+}
+
 // SetUpdateBuffer changes the room for the kernel's messages until the answer is called.
 func SetUpdateBuffer(bytes int) (undo func()) {
 	before := updateBuffer

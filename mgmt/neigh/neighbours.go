@@ -73,6 +73,7 @@ type Neighbours struct {
 
 	mu      sync.Mutex
 	targets map[netip.Addr]*target
+	most    int // targets that there were at once, so far
 }
 
 type target struct {
@@ -88,15 +89,24 @@ func NewNeighbours(cfg NeighboursConfig) *Neighbours {
 	return &Neighbours{cfg: cfg, kick: make(chan struct{}, 1), targets: map[netip.Addr]*target{}}
 }
 
-// SetTargets replaces the set of targets. What is known of those that stay is kept.
+// SetTargets replaces the set of targets. What is known of those that stay is kept. It warns where they are more than
+// ever before and too many for the kernel's neighbour table.
 func (n *Neighbours) SetTargets(addrs []netip.Addr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	maps.DeleteFunc(n.targets, func(addr netip.Addr, _ *target) bool { return !slices.Contains(addrs, addr) })
+	wanted := make(map[netip.Addr]bool, len(addrs))
+	for _, addr := range addrs {
+		wanted[addr] = true
+	}
+	maps.DeleteFunc(n.targets, func(addr netip.Addr, _ *target) bool { return !wanted[addr] })
 	for _, addr := range addrs {
 		if n.targets[addr] == nil {
 			n.targets[addr] = &target{Neighbour: Neighbour{Address: addr}}
 		}
+	}
+	if len(n.targets) > n.most {
+		n.most = len(n.targets)
+		n.checkLimits(n.most)
 	}
 	n.wake()
 }
