@@ -48,7 +48,7 @@ func TestLimitsAreChecked(t *testing.T) {
 	}
 	core, logs := observer.New(zap.WarnLevel)
 	n := neigh.NewNeighbours(neigh.NeighboursConfig{Log: zap.New(core)})
-	addrs := []netip.Addr{rip1, rip2, dead, dip, netip.MustParseAddr("192.168.57.124")}
+	addrs := []netip.Addr{rip1, rip2, dead, dip.Addr(), netip.MustParseAddr("192.168.57.124")}
 	for _, count := range []int{2, 3, 3, 0, 2, 3, 5} {
 		n.SetTargets(addrs[:count])
 	}
