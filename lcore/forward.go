@@ -28,82 +28,77 @@ func (w *Worker) forward(s *Snapshot) {
 	w.rewrite(s)
 }
 
-// inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow of a virtual service.
+// inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow of a virtual service and
+// brings its bucket of the flow table towards the CPU. Nearly all frames are plain ones to the port for a service, from
+// senders that nobody suspects: they are recognised here, all others in inspectFrame.
 func (w *Worker) inspect(s *Snapshot) {
-	b := w.burst
+	b, flows := w.burst, w.flows
 	count := min(int(b.Count), BurstSize)
-	received := uint64(0)
-	w.pending = 0
+	n, received := 0, uint64(0)
 	for i := range count {
 		f, length := b.Frames[i], b.Lengths[i]
 		received += uint64(length)
-		b.Verdicts[i] = Drop
-		if id, ok := s.plainService(f, length); ok {
-			w.note(id, i)
-		} else {
-			b.Verdicts[i] = w.inspectFrame(s, i)
-		}
-	}
-	w.counters.RxPackets += uint64(count)
-	w.counters.RxBytes += received
-	w.makeKeys()
-}
-
-// makeKeys makes the flow table keys of the pending flows, and brings their buckets towards the CPU.
-func (w *Worker) makeKeys() {
-	b, flows := w.burst, w.flows
-	pend := w.pend[:w.pending&(2*BurstSize-1)]
-	for i := range pend {
-		p, key := &pend[i], &w.keys[i&(BurstSize-1)]
-		f := b.Frames[p.frame&(BurstSize-1)]
+		b.Verdicts[i] = Drop // unless a later stage forwards it
+		id, ok := uint32(0), false
 		ip := frame.IPv4At(f)
+		if frame.Plain(f, length) && transportFits(ip) && frame.DestinationWord(f) == s.portWord && !s.suspects.has(frame.SourceWord(f)) {
+			ports := frame.PortsAt(f, frame.EthernetLen+frame.IPv4Len)
+			id, ok = s.byTuple.find(tupleKey(ip.Destination(), ip.Protocol(), ports.Destination()))
+		}
+		if !ok {
+			if b.Verdicts[i], id, ok = w.inspectFrame(s, i); !ok {
+				continue
+			}
+		}
 		l4 := ip.L4()
 		ports := frame.PortsAt(f, l4).Both()
-		key.VIPPort, key.ClientPort, key.Client = uint16(ports), uint16(ports>>16), ip.Source()
-		w.hashes[i&(BurstSize-1)] = flows.Hash(key)
-		p.flags = 0
+		p, key := &w.pend[n&(BurstSize-1)], &w.keys[n&(BurstSize-1)]
+		p.frame, p.flags = uint8(i), 0
 		if ip.Protocol() == frame.ProtocolTCP {
 			p.flags = frame.TCPAt(f, l4).Flags()
 		}
+		key.VIPPort, key.ClientPort, key.Client, key.Service = uint16(ports), uint16(ports>>16), ip.Source(), uint16(id)
+		w.hashes[n&(BurstSize-1)] = flows.Hash(key)
+		n++
 	}
-	flows.Prefetch(w.hashes[:len(pend)])
+	w.pending = n
+	w.counters.RxPackets += uint64(count)
+	w.counters.RxBytes += received
+	flows.Prefetch(w.hashes[:n&(2*BurstSize-1)])
 }
 
-// inspectFrame decides one frame; the first refusal wins. A pending flow is dropped unless a later stage forwards it.
-func (w *Worker) inspectFrame(s *Snapshot, i int) Verdict {
+// inspectFrame decides one frame, the first refusal wins, or tells the service it is for.
+func (w *Worker) inspectFrame(s *Snapshot, i int) (v Verdict, id uint32, ok bool) {
 	f, length := w.burst.Frames[i], w.burst.Lengths[i]
 	if length < frame.EthernetLen {
-		return w.drop(ReasonTooShort)
+		return w.drop(ReasonTooShort), 0, false
 	}
 	eth := frame.EthernetAt(f)
 	if eth.Source() == s.portMAC {
-		return w.drop(ReasonLoop)
+		return w.drop(ReasonLoop), 0, false
 	}
 	toPort := eth.Destination() == s.portMAC
 	if !toPort && !eth.Destination().Group() {
-		return w.drop(ReasonNotForUs)
+		return w.drop(ReasonNotForUs), 0, false
 	}
 	if eth.Type() != frame.EtherTypeIPv4 {
-		return w.puntOther(eth.Type(), i)
+		return w.puntOther(eth.Type(), i), 0, false
 	}
 	if fault := frame.CheckIPv4(f, length); fault != frame.FaultNone {
-		return w.drop(faultReasons[fault])
+		return w.drop(faultReasons[fault]), 0, false
 	}
 	ip := frame.IPv4At(f)
 	if !toPort || ip.Fragment() || !transportFits(ip) {
-		return w.inspectRest(s, toPort, i)
+		return w.inspectRest(s, toPort, i), 0, false
 	}
 	ports := frame.PortsAt(f, ip.L4())
-	id, ok := s.find(ip.Destination(), ip.Protocol(), ports.Destination())
-	if !ok {
-		return w.inspectRest(s, toPort, i)
+	if id, ok = s.find(ip.Destination(), ip.Protocol(), ports.Destination()); !ok {
+		return w.inspectRest(s, toPort, i), 0, false
 	}
-	svc := &s.services[id]
-	if s.forbidden(eth.Source(), svc.vipIndex) {
-		return w.drop(ReasonLoop)
+	if s.forbidden(eth.Source(), s.services[id].vipIndex) {
+		return w.drop(ReasonLoop), 0, false
 	}
-	w.note(id, i)
-	return Drop
+	return Drop, id, true
 }
 
 // faultReasons tells the reason to drop a packet whose header has a fault.
@@ -121,13 +116,6 @@ func transportFits(ip *frame.IPv4) bool {
 		return ip.TotalLen() >= ip.HeaderLen()+frame.UDPLen
 	}
 	return false
-}
-
-// note keeps a packet of a virtual service for the later stages.
-func (w *Worker) note(id uint32, i int) {
-	at := w.pending & (BurstSize - 1)
-	w.keys[at].Service, w.pend[at].frame = uint16(id), uint8(i)
-	w.pending++
 }
 
 // inspectRest decides an IPv4 packet that is not a flow of a virtual service.

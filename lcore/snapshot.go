@@ -1,8 +1,6 @@
 package lcore
 
 import (
-	"unsafe"
-
 	"turnout/flowtable"
 	"turnout/lcore/frame"
 	"turnout/sched"
@@ -210,19 +208,6 @@ func (s *Snapshot) find(address uint32, protocol uint8, port uint16) (id uint32,
 		return id, ok
 	}
 	return s.byTuple.find(tupleKey(address, protocol, 0))
-}
-
-// plainService returns the service of a plain frame to the port's MAC, unless its sender is suspect.
-func (s *Snapshot) plainService(f unsafe.Pointer, length uint32) (id uint32, ok bool) {
-	if !frame.Plain(f, length) || frame.DestinationWord(f) != s.portWord || s.suspects.has(frame.SourceWord(f)) {
-		return 0, false
-	}
-	ip := frame.IPv4At(f)
-	if !transportFits(ip) {
-		return 0, false
-	}
-	key := tupleKey(ip.Destination(), ip.Protocol(), frame.PortsAt(f, frame.EthernetLen+frame.IPv4Len).Destination())
-	return s.byTuple.find(key)
 }
 
 // isVIP says whether address is the VIP of some service. No VIP is 0.0.0.0, which a lookup cannot be asked for.
