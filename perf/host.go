@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -60,18 +61,32 @@ func loadAverage() float64 {
 
 const hugepagesFile = "/proc/sys/vm/nr_hugepages"
 
-// reserveHugepages makes sure that there are n of 2 MB, and returns what puts the number back.
+// reserveHugepages makes sure that n of 2 MB are free, and returns what puts their number back.
 func reserveHugepages(n int) (restore func() error, err error) {
-	before := strings.TrimSpace(readFile(hugepagesFile))
-	if have, _ := strconv.Atoi(before); have >= n {
+	before := readNumber(hugepagesFile)
+	if freeHugepages() >= n {
 		return func() error { return nil }, nil
 	}
-	if err := os.WriteFile(hugepagesFile, []byte(strconv.Itoa(n)), 0o644); err != nil {
+	restore = func() error { return writeNumber(hugepagesFile, before) }
+	if err := writeNumber(hugepagesFile, before+n-freeHugepages()); err != nil {
 		return nil, fmt.Errorf("reserve %d hugepages: %w", n, err)
 	}
-	restore = func() error { return os.WriteFile(hugepagesFile, []byte(before), 0o644) }
-	if have, _ := strconv.Atoi(strings.TrimSpace(readFile(hugepagesFile))); have < n {
-		return nil, fmt.Errorf("the kernel gave %d of %d hugepages: free some memory (%w)", have, n, restore())
+	if have := freeHugepages(); have < n {
+		return nil, errors.Join(fmt.Errorf("only %d of %d hugepages can be had: free some memory", have, n), restore())
 	}
 	return restore, nil
 }
+
+func freeHugepages() int {
+	_, rest, _ := strings.Cut(readFile("/proc/meminfo"), "HugePages_Free:")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, _ := strconv.Atoi(strings.TrimSpace(line))
+	return n
+}
+
+func readNumber(path string) int {
+	n, _ := strconv.Atoi(strings.TrimSpace(readFile(path)))
+	return n
+}
+
+func writeNumber(path string, n int) error { return os.WriteFile(path, []byte(strconv.Itoa(n)), 0o644) }

@@ -102,7 +102,7 @@ func hugepages(rows []Row) int {
 	for _, r := range rows {
 		n = max(n, r.Entries*64>>21)
 	}
-	return n + 128 + 8
+	return n + 128 + 64 // and some to spare for others
 }
 
 // measure goes round all rows, so that what changes in the machine meanwhile meets all of them. A signal ends it early.

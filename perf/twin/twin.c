@@ -2,6 +2,7 @@
    for measuring only. What it costs less than Go is Go's tax. It takes the flags of perf/loop and forwards until its
    standard input ends. */
 #include <getopt.h>
+#include <immintrin.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -46,6 +47,30 @@ struct pending {
 	uint8_t frame, flags;
 	uint32_t real;
 };
+
+/* The TSC cycles of the stages, in the order of lcore.StageNames; counted only when compiled with -DSTAGES. */
+#ifdef STAGES
+enum { STAGE_INSPECT, STAGE_PREFETCH, STAGE_SECONDARY, STAGE_CHOOSE, STAGE_REWRITE, STAGE_COUNT };
+
+static uint64_t stage_cycles[STAGE_COUNT], stage_began;
+
+static inline void start_stages(void) {
+	_mm_lfence();
+	stage_began = rte_rdtsc();
+}
+
+static inline void end_stage(int stage) {
+	uint64_t tsc;
+
+	_mm_lfence();
+	tsc = rte_rdtsc();
+	stage_cycles[stage] += tsc - stage_began;
+	stage_began = tsc;
+}
+#else
+#define start_stages()
+#define end_stage(stage)
+#endif
 
 /* What the snapshot holds. */
 static struct {
@@ -183,6 +208,7 @@ static inline uint32_t schedule(const struct service *svc, const struct pending 
 
 static inline void choose(void) {
 	table_prefetch_secondary(&table, hashes, pending_count);
+	end_stage(STAGE_SECONDARY);
 	for (uint32_t i = 0; i < pending_count; i++) {
 		struct pending *p = &pend[i];
 		const struct service *svc = &snapshot.services[p->key.service];
@@ -211,7 +237,9 @@ static inline void inspect_all(struct rte_mbuf **m, uint16_t n) {
 		hashes[pending_count++] = table_hash(&table, &p->key);
 	}
 	counters.rx_packets += n;
+	end_stage(STAGE_INSPECT);
 	table_prefetch(&table, hashes, pending_count);
+	end_stage(STAGE_PREFETCH);
 }
 
 static inline uint16_t rewrite(struct rte_mbuf **m, uint8_t *forward) {
@@ -309,12 +337,15 @@ static int run(void *unused __rte_unused) {
 			continue;
 		}
 		if (n > 0) {
+			start_stages();
 			inspect_all(m, n);
 			if (stateless)
 				choose_stateless();
 			else
 				choose();
+			end_stage(STAGE_CHOOSE);
 			rewrite(m, forward);
+			end_stage(STAGE_REWRITE);
 		}
 		tidy();
 		count(n, entered, tsc, last);
@@ -468,6 +499,10 @@ int main(int argc, char **argv) {
 	rte_eal_mp_wait_lcore();
 	printf("{\"RxPackets\": %lu, \"Drops\": %lu, \"TxPackets\": %lu, \"Entries\": %lu, \"Inserts\": %lu, \"Expirations\": %lu, \"Evictions\": %lu}\n",
 		counters.rx_packets, counters.drops, counters.tx_packets, table.stats.entries, table.stats.inserts, table.stats.expirations, table.stats.evictions);
+#ifdef STAGES
+	for (int i = 0; i < STAGE_COUNT; i++)
+		fprintf(stderr, "stage %d: %.2f TSC cycles a packet\n", i, (double)stage_cycles[i] / counters.rx_packets);
+#endif
 	rte_eal_cleanup();
 	return 0;
 }
