@@ -59,6 +59,11 @@ fuzz: deps-test ## every fuzz target for FUZZ_SECONDS
 bench: deps-test ## micro-benchmarks, in benchstat's format
 	go test -run '^$$' -bench . -benchmem ./flowtable ./sched ./lcore/... ./mgmt/director
 
+PERF ?=
+.PHONY: perf
+perf: deps-test bin/turnout ## cost per packet over testpmd, to perf/results (PERF=-quick: the steps only)
+	perf/perf.sh $(PERF)
+
 .PHONY: docker
 docker: ## build the container image
 	docker build --build-arg VERSION=$(VERSION) -t turnout:$(VERSION) .
