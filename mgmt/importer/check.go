@@ -46,13 +46,16 @@ func (c *collector) bounded(t timing) timing {
 	return b
 }
 
-// check returns a check of that type; port 0 has none that could be connected to.
+// check returns a check of that type. Port 0 is none that could be spoken to, and is of no matter to icmp.
 func (c *collector) check(kind store.CheckType, port uint16, t timing) store.HealthCheck {
-	if port == 0 {
+	keys := map[string]any{"type": kind, "port": port}
+	if kind == store.CheckICMP {
+		delete(keys, "port")
+	} else if port == 0 {
 		c.remark(t.line, "the check has no port to connect to: none is in its place; add one with a port to health_check")
 		return noCheck[0]
 	}
-	svc, err := decodeService(map[string]any{"vip": "192.0.2.1", "protocol": "tcp", "port": port, "health_check": map[string]any{"type": kind}})
+	svc, err := decodeService(map[string]any{"vip": "192.0.2.1", "protocol": "tcp", "port": 1, "health_check": keys})
 	if err != nil {
 		c.remark(t.line, "%v", err)
 		return noCheck[0]
@@ -64,15 +67,35 @@ func (c *collector) check(kind store.CheckType, port uint16, t timing) store.Hea
 	return check
 }
 
-// standIn takes the place of a check that is not available: what accepts connections is likely to be alive. Nothing can
-// be told of udp that way.
-func (c *collector) standIn(what, protocol string, port uint16, t timing) store.HealthCheck {
+// expect returns the check with set applied, or as it is and a remark if that makes no check.
+func (c *collector) expect(check store.HealthCheck, line int, what string, set func(*store.HealthCheck)) store.HealthCheck {
+	changed := check
+	set(&changed)
+	if err := validCheck(changed); err != nil {
+		c.remark(line, "%s not carried over: %v", what, err)
+		return check
+	}
+	return changed
+}
+
+func validCheck(check store.HealthCheck) error {
+	svc, err := decodeService(map[string]any{"vip": "192.0.2.1", "protocol": "tcp", "port": 1})
+	if err != nil {
+		return err
+	}
+	svc.HealthChecks = store.HealthChecks{check}
+	return valid(svc)
+}
+
+// standIn takes the place of a check that cannot be carried over, as why says: what accepts connections is likely to be
+// alive. Nothing can be told of udp that way.
+func (c *collector) standIn(why, protocol string, port uint16, t timing) store.HealthCheck {
 	if protocol != string(store.TCP) {
-		c.remark(t.line, "%s is not available in this version, and no other check is sure to fit a %s service: none is in its place, "+
-			"so a dead real server keeps getting flows; add a tcp check with a port to health_check if the real servers have one", what, printable(protocol))
+		c.remark(t.line, "%s; no other check is sure to fit a %s service: none is in its place, "+
+			"so a dead real server keeps getting flows; add one of type icmp to health_check if the real servers answer to it", why, printable(protocol))
 		return noCheck[0]
 	}
-	c.remark(t.line, "%s is not available in this version: a tcp check of the port is in its place", what)
+	c.remark(t.line, "%s: a tcp check of the port is in its place", why)
 	return c.check(store.CheckTCP, port, t)
 }
 
@@ -94,7 +117,8 @@ func together(checks []store.HealthCheck) store.HealthChecks {
 
 // proves says whether a check that passes leaves nothing to ask for another one.
 func proves(before, check store.HealthCheck) bool {
-	return check.Type == store.CheckTCP && before.Port == check.Port || reflect.DeepEqual(before, check)
+	connects := before.Type == store.CheckTCP || before.Type == store.CheckHTTP || before.Type == store.CheckHTTPS
+	return check.Type == store.CheckTCP && connects && before.Port == check.Port || reflect.DeepEqual(before, check)
 }
 
 // parseSeconds reads a time in seconds, which may have a fraction. A day is more than any check can use.

@@ -15,8 +15,8 @@ const (
 	keepalivedPersistence = "360"
 )
 
-// keepalivedSilent are options that need no word: turnout does the same unasked, or has no use for them. alpha: real
-// servers start down; warmup: first probes are spread out; the timing is read where the check is.
+// keepalivedSilent are options that need no word: turnout does the same unasked (warmup: first probes are spread
+// out), has no use for them, or they are read with the checks.
 var keepalivedSilent = words("alpha warmup delay_loop connect_timeout retry nb_get_retry virtualhost snmp_name " +
 	"fast_recovery log_all_failures weight")
 
@@ -44,7 +44,7 @@ var keepalivedRemarks = map[string]string{
 	"vrrp_sync_group":         "stays with keepalived",
 	"vrrp_script":             "stays with keepalived",
 	"global_defs":             "stays with keepalived: nothing in it is of a service",
-	"SSL":                     "is not available in this version: it goes with SSL_GET",
+	"SSL":                     "is not available in this version: checks of type https send no certificate of their own",
 	"static_ipaddress":        "stays with keepalived, or with the system's network configuration",
 	"static_routes":           "stays with keepalived, or with the system's network configuration",
 	"bfd_instance":            "stays with keepalived",
@@ -167,6 +167,12 @@ func (s scope) text(usual string, keys ...string) string {
 		return b.arg(1)
 	}
 	return usual
+}
+
+// isOn says whether an option without a value, or with one that means yes, is there.
+func (s scope) isOn(key string) bool {
+	b := s.option(key)
+	return b != nil && (len(b.words) == 1 || words("on true yes")[b.arg(1)])
 }
 
 // with returns a scope whose innermost block is b.

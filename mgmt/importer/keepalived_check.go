@@ -11,20 +11,21 @@ import (
 // checker is what is known of one kind of keepalived's checkers.
 type checker struct {
 	known bool
-	retry int // further failures after the first until a real server is down
+	kind  store.CheckType // "": turnout has none like it
+	retry int             // further failures after the first until a real server is down
 }
 
 var checkers = map[string]checker{
-	"TCP_CHECK":  {true, 1},
-	"HTTP_GET":   {true, 1},
-	"SSL_GET":    {true, 1},
-	"SMTP_CHECK": {true, 1},
-	"DNS_CHECK":  {true, 3},
-	"UDP_CHECK":  {true, 1},
-	"PING_CHECK": {true, 1},
-	"MISC_CHECK": {true, 0},
-	"FILE_CHECK": {true, 0},
-	"BFD_CHECK":  {true, 0},
+	"TCP_CHECK":  {true, store.CheckTCP, 1},
+	"HTTP_GET":   {true, store.CheckHTTP, 1},
+	"SSL_GET":    {true, store.CheckHTTPS, 1},
+	"SMTP_CHECK": {true, "", 1},
+	"DNS_CHECK":  {true, store.CheckDNS, 3},
+	"UDP_CHECK":  {true, store.CheckUDP, 1},
+	"PING_CHECK": {true, store.CheckICMP, 1},
+	"MISC_CHECK": {true, "", 0},
+	"FILE_CHECK": {true, "", 0},
+	"BFD_CHECK":  {true, "", 0},
 }
 
 // checkerRemarks say what to do about options of a checker or a url that have no place.
@@ -34,16 +35,17 @@ var checkerRemarks = map[string]string{
 	"bind_if":            "is not available: checks come from the DIP",
 	"bind_port":          "is not available: checks come from any port of the DIP",
 	"fwmark":             "is not available: checks carry no mark",
-	"digest":             "is not available in this version: the answer's body is not looked at, only its status",
-	"regex":              "is not available in this version: the answer's body is not looked at, only its status",
-	"status_code":        "is not available in this version: an answer of status 200 to 299 passes",
+	"digest":             "is not available: body or body_regex in health_check can look at the answer's body",
+	"payload":            "is not carried over: an empty packet is sent; write send or send_hex into health_check",
+	"min_reply_length":   "is not available in this version: a reply of any length passes",
+	"max_reply_length":   "is not available in this version: a reply of any length passes",
 	"delay_before_retry": "is not available in this version: after a failure the next probe comes at the interval (delay_loop)",
 }
 
 // checkerSilent are options that are read elsewhere, need no word, or go with one that has its remark.
 var checkerSilent = words("url path connect_port connect_timeout retry nb_get_retry delay_loop virtualhost alpha warmup log_all_failures fast_recovery " +
-	"http_protocol enable_sni helo_name host type name misc_path misc_timeout misc_dynamic user payload require_reply min_reply_length " +
-	"max_reply_length track_file weight regex_no_match regex_options regex_stack regex_min_offset regex_max_offset")
+	"http_protocol enable_sni status_code regex helo_name host type name misc_path misc_timeout misc_dynamic user require_reply " +
+	"track_file weight regex_no_match regex_options regex_stack regex_min_offset regex_max_offset")
 
 // checkers translates the checks of one real server, which must all pass. within begins with its block.
 func (c *collector) checkers(protocol, realServerPort string, within scope) store.HealthChecks {
@@ -70,7 +72,7 @@ func (c *collector) checkPort(b *block, text string) uint16 {
 // checkerOptions remarks what of a checker's options, and of its urls', is lost.
 func (c *collector) checkerOptions(b *block) {
 	for _, s := range b.blocks {
-		if text := checkerRemarks[s.key()]; text != "" && !isDefaultStatus(s) {
+		if text := checkerRemarks[s.key()]; text != "" {
 			c.remark(s.line, "%s %s", s.key(), text)
 		} else if text == "" && !checkerSilent[s.key()] {
 			c.remark(s.line, "%s", keepalivedRemark(s))
@@ -81,35 +83,70 @@ func (c *collector) checkerOptions(b *block) {
 	}
 }
 
-func isDefaultStatus(b *block) bool {
-	return b.key() == "status_code" && strings.Join(b.words[1:], " ") == "200-299"
+func (c *collector) checker(b *block, within scope, protocol string, port uint16) (list []store.HealthCheck) {
+	t := c.checkerTiming(b, within)
+	kind := checkers[b.key()].kind
+	switch {
+	case b.key() == "MISC_CHECK":
+		list = append(list, c.standIn("MISC_CHECK runs a command, and checks of type exec only files in health.exec_dir", protocol, port, t))
+	case kind == "":
+		list = append(list, c.standIn(b.key()+" is not available in this version", protocol, port, t))
+	case kind == store.CheckHTTP || kind == store.CheckHTTPS:
+		list = c.urls(kind, b, within, port, t)
+	default:
+		list = append(list, packetCheck(b, c.check(kind, port, t)))
+	}
+	for i := range list {
+		if list[i].Type != store.CheckNone && !within.isOn("alpha") {
+			list[i].Initial = store.InitialUp
+		}
+	}
+	return list
 }
 
-func (c *collector) checker(b *block, within scope, protocol string, port uint16) []store.HealthCheck {
-	t := c.checkerTiming(b, within)
-	switch b.key() {
-	case "TCP_CHECK":
-		return []store.HealthCheck{c.check(store.CheckTCP, port, t)}
-	case "HTTP_GET":
-		return c.urls(b, within, port, t)
+// packetCheck adds what a checker of udp or dns says.
+func packetCheck(b *block, check store.HealthCheck) store.HealthCheck {
+	here := scope{b}
+	switch check.Type {
+	case store.CheckUDP:
+		check.Reply = here.isOn("require_reply")
+	case store.CheckDNS:
+		check.Query, check.QueryType = here.text(".", "name"), strings.ToUpper(here.text("SOA", "type"))
 	}
-	return []store.HealthCheck{c.standIn(b.key(), protocol, port, t)}
+	return check
 }
 
 // urls makes one check of each url: all must answer.
-func (c *collector) urls(b *block, within scope, port uint16, t timing) (list []store.HealthCheck) {
+func (c *collector) urls(kind store.CheckType, b *block, within scope, port uint16, t timing) (list []store.HealthCheck) {
 	for _, url := range b.all("url") {
 		here := within.with(url)
-		check := c.check(store.CheckHTTP, port, t)
-		if check.Type == store.CheckHTTP {
+		check := c.check(kind, port, t)
+		if check.Type == kind {
 			check.Path, check.Host = here.text("/", "path"), here.text("", "virtualhost")
+			check = c.expectations(check, url)
 		}
 		list = append(list, check)
 	}
 	if len(list) == 0 {
-		list = append(list, c.check(store.CheckHTTP, port, t))
+		list = append(list, c.check(kind, port, t))
 	}
 	return list
+}
+
+// expectations adds what a url says of the answer. keepalived's expressions are PCRE; RE2 lacks some of it.
+func (c *collector) expectations(check store.HealthCheck, url *block) store.HealthCheck {
+	for _, s := range url.all("status_code") {
+		codes := store.StatusSet(strings.Join(s.words[1:], ","))
+		check = c.expect(check, s.line, "status_code", func(h *store.HealthCheck) { h.Status = codes })
+	}
+	for _, s := range url.all("regex") {
+		if len(url.all("regex_no_match", "regex_options")) > 0 {
+			c.remark(s.line, "regex with regex_no_match or regex_options is not available in this version: the answer's body is not looked at")
+			continue
+		}
+		check = c.expect(check, s.line, "regex", func(h *store.HealthCheck) { h.BodyRegex = s.arg(1) })
+	}
+	return check
 }
 
 func (c *collector) checkerTiming(b *block, within scope) timing {

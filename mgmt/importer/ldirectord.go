@@ -35,7 +35,7 @@ func unquote(s string) string { return strings.Trim(s, `"`) }
 
 // ldirectordSilent are directives that need no word: they are read elsewhere, or turnout does the same unasked.
 var ldirectordSilent = words("virtual real checktype service servicename comment checkport checkinterval checktimeout negotiatetimeout " +
-	"failurecount request virtualhost scheduler schedflags persistent netmask protocol httpmethod")
+	"failurecount request receive virtualhost scheduler schedflags persistent netmask protocol httpmethod")
 
 const (
 	itself    = "is of ldirectord itself"
@@ -48,9 +48,8 @@ const (
 var ldirectordRemarks = map[string]string{
 	"fallback":         "is not available in this version: when all real servers are down, packets are dropped (no_real_server)",
 	"fallbackcommand":  "is not available in this version: let an alert on turnout_real_server_up do it",
-	"receive":          "is not available in this version: the answer's body is not looked at, an answer of status 200 to 299 passes",
-	"checkcount":       "is only for ping checks, which are not available in this version",
-	"checkcommand":     "is not available in this version",
+	"checkcount":       "is not available: failurecount says how many failures in a row count",
+	"checkcommand":     "is not carried over: put the script into health.exec_dir and name it in a check of type exec",
 	"ops":              "is not available in this version: the packets of one client's port stay at one real server",
 	"login":            ofLogin,
 	"passwd":           ofLogin,

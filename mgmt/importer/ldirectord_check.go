@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
@@ -36,8 +37,11 @@ func (l *ldirectord) healthCheckOf(s section, v virtualService) store.HealthChec
 		return l.negotiate(s, v, port, l.timingOf(s, kind.line, true))
 	case kind.text == "connect" && v.protocol == "tcp":
 		return together([]store.HealthCheck{l.check(store.CheckTCP, port, l.timingOf(s, kind.line, false))})
+	case kind.text == "connect" || kind.text == "ping": // to ldirectord, a udp service's connect is a ping
+		return together([]store.HealthCheck{l.check(store.CheckICMP, 0, l.timingOf(s, kind.line, false))})
 	}
-	return together([]store.HealthCheck{l.standIn("checktype="+printable(kind.text), v.protocol, port, l.timingOf(s, kind.line, false))})
+	why := "checktype=" + printable(kind.text) + " is not available in this version"
+	return together([]store.HealthCheck{l.standIn(why, v.protocol, port, l.timingOf(s, kind.line, false))})
 }
 
 // negotiate translates a check that speaks the service's protocol.
@@ -50,21 +54,48 @@ func (l *ldirectord) negotiate(s section, v virtualService, port uint16, t timin
 	switch {
 	case service == "" || service == "none":
 		return noCheck
-	case service == "http" && !strings.Contains(request.text, "://"):
-		return together([]store.HealthCheck{l.request(s, request.text, port, t)})
-	case service == "http":
+	case service == "dns" && request.text != "" && !isAddress(request.text):
+		return together([]store.HealthCheck{l.lookUp(s, port, t)})
+	case isWeb(service) && !strings.Contains(request.text, "://"):
+		return together([]store.HealthCheck{l.request(store.CheckType(service), s, port, t)})
+	case isWeb(service):
 		t.line = request.line
-		return together([]store.HealthCheck{l.standIn("a request for a whole URL", v.protocol, port, t)})
+		return together([]store.HealthCheck{l.standIn("a request for a whole URL is not available in this version", v.protocol, port, t)})
 	}
-	return together([]store.HealthCheck{l.standIn("a check of service "+printable(service), v.protocol, port, t)})
+	return together([]store.HealthCheck{l.standIn("a check of service "+printable(service)+" is not available in this version", v.protocol, port, t)})
 }
 
-func (l *ldirectord) request(s section, path string, port uint16, t timing) store.HealthCheck {
-	check := l.check(store.CheckHTTP, port, t)
-	if check.Type != store.CheckHTTP {
+// isWeb says whether the service's name is that of turnout's check as well.
+func isWeb(service string) bool { return service == "http" || service == "https" }
+
+// isAddress tells what ldirectord would look up the name of.
+func isAddress(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+// lookUp asks for the addresses of a name.
+func (l *ldirectord) lookUp(s section, port uint16, t timing) store.HealthCheck {
+	check := l.check(store.CheckDNS, port, t)
+	if check.Type != store.CheckDNS {
 		return check
 	}
-	check.Path, check.Host = "/"+strings.TrimPrefix(path, "/"), s.option("virtualhost").text
+	check.Query, check.QueryType = s.option("request").text, "A"
+	if receive := s.option("receive"); receive.line > 0 {
+		l.remark(receive.line, "receive is not available in this version for dns: an answer of NOERROR passes")
+	}
+	return check
+}
+
+func (l *ldirectord) request(kind store.CheckType, s section, port uint16, t timing) store.HealthCheck {
+	check := l.check(kind, port, t)
+	if check.Type != kind {
+		return check
+	}
+	check.Path, check.Host = "/"+strings.TrimPrefix(s.option("request").text, "/"), s.option("virtualhost").text
+	if receive := s.option("receive"); receive.line > 0 {
+		check = l.expect(check, receive.line, "receive", func(h *store.HealthCheck) { h.BodyRegex = receive.text })
+	}
 	if method := s.option("httpmethod"); strings.EqualFold(method.text, "HEAD") {
 		l.remark(method.line, "httpmethod=HEAD is not available in this version: the check is a GET")
 	}

@@ -33,10 +33,20 @@ func TestLdirectordChecks(t *testing.T) {
 		{"service=none", "", "service=none", "{type: none}"},
 		{"checktype=on", "", "checktype=on", "{type: none}"},
 		{"a service of another kind", "checktimeout=4", "service=smtp", "{type: tcp, interval: 10s, timeout: 4s, rise: 1, fall: 1}\n2: a check of service smtp" + standIn},
+		{"https", "checktimeout=4", "service=https", "{type: https, interval: 10s, timeout: 4s, rise: 1, fall: 1}"},
+		{"receive", "checktimeout=4", `receive="a \d+"`, `{type: http, interval: 10s, timeout: 4s, rise: 1, fall: 1, body_regex: "a \\d+"}`},
 		{"a whole URL", "checktimeout=4", `request="http://a/b"`, "{type: tcp, interval: 10s, timeout: 4s, rise: 1, fall: 1}\n4: a request for a whole URL" + standIn},
 		{
-			"ping", "", "checktype=ping\n\tcheckcount=3", "{type: tcp, interval: 10s, timeout: 5s, rise: 1, fall: 1}\n4: checktype=ping" + standIn +
-				"\n5: checkcount is only for ping checks, which are not available in this version",
+			"ping", "", "checktype=ping\n\tcheckcount=3",
+			"{type: icmp, interval: 10s, timeout: 5s, rise: 1, fall: 1}\n5: checkcount is not available: failurecount says how many failures in a row count",
+		},
+		{"a script", "", "checktype=external", "{type: tcp, interval: 10s, timeout: 5s, rise: 1, fall: 1}\n4: checktype=external" + standIn},
+		{"dns", "checktimeout=4", "service=dns\n\trequest=\"example.com\"", "{type: dns, interval: 10s, timeout: 4s, rise: 1, fall: 1, query: example.com}"},
+		{"dns of an address", "checktimeout=4", "service=dns\n\trequest=\"192.0.2.1\"", "{type: tcp, interval: 10s, timeout: 4s, rise: 1, fall: 1}\n2: a check of service dns" + standIn},
+		{
+			"a regular expression that RE2 does not know", "checktimeout=4", `receive="(?=a)"`,
+			"{type: http, interval: 10s, timeout: 4s, rise: 1, fall: 1}\n" +
+				"4: receive not carried over: error parsing regexp: invalid or unsupported Perl syntax: `(?=`: write an expression as RE2 knows them",
 		},
 		{
 			"numbers that are none", "checkinterval=soon", "checktype=connect",
