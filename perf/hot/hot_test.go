@@ -34,7 +34,6 @@ var hot = map[string][]string{
 	"lcore/forward.go":         nil,
 	"lcore/limits.go":          nil,
 	"lcore/worker.go":          {"(*Worker).Run", "(*Worker).yield", "(*Worker).turn", "(*Worker).tidy", "(*Worker).count"},
-	"lcore/snapshot.go":        {"(*Snapshot).find", "(*Snapshot).plainService", "(*Snapshot).isVIP", "(*Snapshot).forbidden", "(*Snapshot).counterOf", "(*bitmap).has", "tupleKey", "senderKey"},
 	"lcore/lookup.go":          {"(*lookup).find", "(*lookup).start"},
 	"lcore/counters.go":        {"(*RealCounters).add"},
 	"lcore/clock.go":           {"clock.tick"},
