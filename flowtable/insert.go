@@ -46,13 +46,24 @@ func (t *Table) makeRoom(home, away *bucket, now uint32) (*bucket, uintptr) {
 	if i := t.room(away, now); i < slots {
 		return away, i
 	}
+	if t.crowded > 0 {
+		t.crowded--
+		return t.evictOne(home, away, now)
+	}
 	for _, b := range [...]*bucket{home, away} {
 		if i := t.displaceOne(b, now); i < slots {
 			return b, i
 		}
 	}
+	t.crowded = crowdedInserts
 	return t.evictOne(home, away, now)
 }
+
+// crowdedInserts is how many inserts do not look for a flow to move after one
+// that found all six other buckets full: below the promised number of flows
+// that does not happen, and above it, in a flood, the six cache misses would
+// cost each packet more than all else.
+const crowdedInserts = 255
 
 // displaceOne moves a flow of b to its other bucket and returns its slot, which
 // is now to be overwritten, or slots if those buckets are full too.

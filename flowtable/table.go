@@ -26,7 +26,8 @@ type Table struct {
 	left      [leftSize]Flow
 	leftCount uint
 
-	strays uint64 // flows that live in their secondary
+	strays  uint64 // flows that live in their secondary
+	crowded uint   // inserts that do not try to move a flow
 
 	cursor uint64 // next bucket to sweep
 	owed   uint64 // bucket visits that the sweeper is behind, times passTicks

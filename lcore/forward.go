@@ -184,12 +184,12 @@ func (w *Worker) choose(s *Snapshot) {
 	for i := range n {
 		p, key, f := &w.pend[i], &w.keys[i], w.found[i]
 		svc := &s.services[key.Service]
-		if !known || f == nil {
-			known = false
+		if !known {
 			f = w.flows.Lookup(w.hashes[i], key, w.now)
 		}
 		switch {
 		case f == nil:
+			known = false
 			p.real = w.schedule(s, svc, i)
 		case !w.steady(s, svc, p, f):
 			p.real = w.follow(s, svc, i, f)
