@@ -91,7 +91,7 @@ func run(o *options) error {
 	host.Load[1] = loadAverage()
 	if len(results) > 0 {
 		host.TSCHz = results[0].Hz
-		err = errors.Join(err, write(filepath.Join(o.machine.Root, o.out), host, results))
+		err = errors.Join(err, write(o.folder(), host, results))
 	}
 	return errors.Join(err, restore())
 }
@@ -130,4 +130,12 @@ func (o *options) measure(rows []Row, stop <-chan os.Signal) ([]*Result, error) 
 		}
 	}
 	return results, nil
+}
+
+// folder is where the results go; a relative one is relative to the repository.
+func (o *options) folder() string {
+	if filepath.IsAbs(o.out) {
+		return o.out
+	}
+	return filepath.Join(o.machine.Root, o.out)
 }
