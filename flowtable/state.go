@@ -6,6 +6,7 @@ package flowtable
 // CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK) do not exist here.
 type State uint8
 
+// The states.
 const (
 	None State = iota
 	SynReceived

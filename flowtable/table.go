@@ -104,7 +104,7 @@ func (t *Table) Prefetch(hashes []uint64) {
 	prefetchPrimary(t.base, t.buckets, hashes)
 }
 
-// PrefetchSecondary, some time after Prefetch, brings the secondaries of those
+// PrefetchSecondary brings, some time after Prefetch, the secondaries of those
 // hashes whose primary has overflowed. While few flows live in their
 // secondary it does nothing.
 func (t *Table) PrefetchSecondary(hashes []uint64) {

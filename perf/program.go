@@ -110,10 +110,10 @@ func (p *process) boost() error {
 
 // stop ends the program: testpmd by its word, the others by the end of their input, turnout by a signal.
 func (p *process) stop() error {
-	io.WriteString(p.stdin, "quit\n") // a program that has ended says so below
+	_, _ = io.WriteString(p.stdin, "quit\n") // a program that has ended says so below
 	p.stdin.Close()
 	if filepath.Base(p.cmd.Path) == "turnout" {
-		p.cmd.Process.Signal(os.Interrupt)
+		_ = p.cmd.Process.Signal(os.Interrupt) // it may have ended meanwhile
 	}
 	select {
 	case err := <-p.ended:
@@ -122,7 +122,7 @@ func (p *process) stop() error {
 		}
 		return nil
 	case <-time.After(10 * time.Second):
-		p.cmd.Process.Kill()
+		_ = p.cmd.Process.Kill()
 		return fmt.Errorf("%s does not end\n%s", p.cmd.Path, p.output.Bytes())
 	}
 }

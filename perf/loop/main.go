@@ -157,7 +157,7 @@ func (l *loop) forward() error {
 	stop := make(chan struct{})
 	churned := make(chan error, 1)
 	go func() { churned <- l.disturb(stop) }()
-	io.Copy(io.Discard, os.Stdin)
+	_, _ = io.Copy(io.Discard, os.Stdin) // an error ends the run as the end of input does
 	close(stop)
 	err := <-churned
 	l.Stop()
