@@ -112,8 +112,11 @@ func (d *director) checkHealthTraffic() {
 }
 
 func (d *director) wantTraffic(from, to netip.Addr) {
-	passed := d.watch.frames(func(f []byte) bool { return isIPv4(f) && source(f) == from && target(f) == to })
-	if len(passed) == 0 {
-		d.t.Errorf("no health check traffic from %s to %s on the port: it is bypassed", from, to)
+	passed := func(f []byte) bool { return isIPv4(f) && source(f) == from && target(f) == to }
+	for limit := time.Now().Add(time.Second); len(d.watch.frames(passed)) == 0; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(limit) {
+			d.t.Errorf("no health check traffic from %s to %s on the port: it is bypassed", from, to)
+			return
+		}
 	}
 }
