@@ -247,19 +247,6 @@ func TestHTTPRequest(t *testing.T) {
 	}
 }
 
-func TestRedirectIsNotFollowed(t *testing.T) {
-	var followed atomic.Int32
-	port := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/there" {
-			followed.Add(1)
-		}
-		http.Redirect(w, r, "/there", http.StatusFound)
-	})
-	s := first(t, source, server, quick(store.CheckHTTP, port))
-	equal(t, "error", s.LastError, "status 302, want 200-299")
-	equal(t, "requests for the target of the redirect", followed.Load(), 0)
-}
-
 // The connection comes from the DIP, and ends by RST: neither end keeps it in TIME_WAIT.
 func TestSourceAddressAndReset(t *testing.T) {
 	type seen struct {

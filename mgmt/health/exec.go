@@ -65,14 +65,14 @@ func runGroup(ctx context.Context, cmd *exec.Cmd) error {
 	group := -cmd.Process.Pid
 	killed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		unix.Kill(group, unix.SIGKILL)
+		_ = unix.Kill(group, unix.SIGKILL)
 		close(killed)
 	})
 	awaitExit(cmd.Process.Pid)
 	if !stop() {
 		<-killed
 	}
-	unix.Kill(group, unix.SIGKILL) // what the leader left behind
+	_ = unix.Kill(group, unix.SIGKILL) // what the leader left behind, if anything
 	err := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:

@@ -38,7 +38,9 @@ func TestExpectations(t *testing.T) {
 		change func(*store.HealthCheck)
 		want   string
 	}{
-		{"a redirect that is wanted", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://192.0.2.1/", 301) },
+		{"a redirect that is wanted", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusMovedPermanently)
+		},
 			func(c *store.HealthCheck) { c.Status = "200,301" }, ""},
 		{"200 that is not", page(200, ""), func(c *store.HealthCheck) { c.Status = "301,400-499" }, "status 200, want 301,400-499"},
 		{"text", page(200, "all is well"), func(c *store.HealthCheck) { c.Body = "is well" }, ""},
@@ -63,6 +65,19 @@ func TestExpectations(t *testing.T) {
 			equal(t, "error", first(t, source, server, c).LastError, tt.want)
 		})
 	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var followed atomic.Int32
+	port := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/there" {
+			followed.Add(1)
+		}
+		http.Redirect(w, r, "/there", http.StatusFound)
+	})
+	s := first(t, source, server, quick(store.CheckHTTP, port))
+	equal(t, "error", s.LastError, "status 302, want 200-299")
+	equal(t, "requests for the target of the redirect", followed.Load(), 0)
 }
 
 // authority signs certificates for these tests.
