@@ -36,7 +36,7 @@
 // # Reading order
 //
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
-// stages); snapshot.go and lookup.go (what the stages look at), limits.go (how much is punted), assign.go (which lcore
-// polls which queue), counters.go, mailbox.go (asking an lcore), clock.go, ring.go (frames to and from the management),
-// memory.go.
+// stages); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which
+// lcore polls which queue), counters.go, mailbox.go (asking an lcore), clock.go, ring.go (frames to and from the
+// management), memory.go.
 package lcore

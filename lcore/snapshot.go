@@ -64,7 +64,7 @@ type Snapshot struct {
 	byTuple  lookup    // VIP, protocol and port -> service ID
 	vips     lookup    // VIP -> its number
 	senders  lookup    // MAC, and VIP number -> nobody who may send to that VIP
-	suspects bitmap    // the MACs in senders, and our own: most frames need not be looked at for them
+	suspects filter    // the MACs in senders, and our own: most frames need not be looked at for them
 }
 
 // service is what the lcores know of a virtual service: one cache line.
@@ -166,7 +166,8 @@ func (s *Snapshot) compileTuples(spec *Spec) {
 // compileSenders lists who may not send to which VIP, lest frames go round in circles: other directors to none of them,
 // real servers not to those of their own services. What they send elsewhere is welcome.
 func (s *Snapshot) compileSenders(spec *Spec) {
-	s.suspects.set(s.portWord) // what we sent ourselves goes nowhere
+	s.suspects = newFilter(1 + len(spec.PeerMACs) + len(s.reals))
+	s.suspects.add(s.portWord) // what we sent ourselves goes nowhere
 	s.senders = newLookup(len(spec.PeerMACs)*len(spec.Services) + 2*len(s.reals))
 	for i := range spec.Services {
 		if spec.Services[i].Withdrawn {
@@ -188,7 +189,7 @@ func (s *Snapshot) addSender(mac frame.MAC, vipIndex uint16) {
 		return
 	}
 	s.senders.put(senderKey(mac, vipIndex), 0)
-	s.suspects.set(mac.Word())
+	s.suspects.add(mac.Word())
 }
 
 // anyVIP is the VIP number under which the MACs of all real servers are listed.
@@ -239,12 +240,3 @@ func (s *Snapshot) counterOf(f *flowtable.Flow) (counter uint32, ok bool) {
 	}
 	return s.reals[svc.first+uint32(f.Slot)].counter, true
 }
-
-// bitmap is a set of MACs, given as frame.MAC.Word gives them, with false positives.
-type bitmap [512]uint64
-
-func (b *bitmap) set(mac uint64)      { b[bitOf(mac)>>6] |= 1 << (bitOf(mac) & 63) }
-func (b *bitmap) has(mac uint64) bool { return b[bitOf(mac)>>6]>>(bitOf(mac)&63)&1 != 0 }
-
-// bitOf hashes a MAC to one of the 32768 bits.
-func bitOf(mac uint64) uint64 { return mac * goldenRatio >> (64 - 15) }
