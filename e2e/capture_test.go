@@ -35,18 +35,26 @@ type wire struct {
 // like; nil takes everything.
 func (h *host) tap(t *testing.T, iface string, filter []bpf.Instruction) *wire {
 	t.Helper()
-	var file *os.File
+	w, err := h.open(iface, filter)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.close)
+	return w
+}
+
+// open is tap for who closes the socket himself.
+func (h *host) open(iface string, filter []bpf.Instruction) (*wire, error) {
+	w := &wire{done: make(chan struct{})}
 	err := h.do(func() (err error) {
-		file, err = openPacketSocket(iface, filter)
+		w.file, err = openPacketSocket(iface, filter)
 		return err
 	})
 	if err != nil {
-		t.Fatalf("packet socket on %s of %s: %v", iface, h.name, err)
+		return nil, fmt.Errorf("packet socket on %s of %s: %w", iface, h.name, err)
 	}
-	w := &wire{file: file, done: make(chan struct{})}
 	go w.read()
-	t.Cleanup(w.close)
-	return w
+	return w, nil
 }
 
 func openPacketSocket(iface string, filter []bpf.Instruction) (*os.File, error) {

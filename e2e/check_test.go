@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,13 +11,15 @@ import (
 	"turnout/mgmt/api"
 )
 
-// portWatch looks at what passes the kernel's end of a DPDK port: frames with the DIP, and those from a VIP, of which
-// there may be none but echo replies.
-type portWatch struct{ *wire }
-
-func watchPort(t *testing.T, lan *host, port string, dip netip.Addr) *portWatch {
-	t.Helper()
-	return &portWatch{lan.tap(t, port, filterFromOrTo([]netip.Addr{vip, vip2, vip3, dip}, dip))}
+// watchPort begins to look at what passes the kernel's end of the DPDK port: packets with the DIP, and those from a VIP,
+// of which there may be none but echo replies.
+func (d *director) watchPort() {
+	d.t.Helper()
+	var err error
+	d.watch, err = d.segment.lan.open(d.port, filterFromOrTo([]netip.Addr{vip, vip2, vip3, d.dip}, d.dip))
+	if err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 // check is what holds at the end of every test: the books balance, hosts know the VIPs and the DIP by the port's MAC,

@@ -47,7 +47,7 @@ type director struct {
 	port    string // the kernel's end of the DPDK port, which goes to the bridge
 	cmd     *exec.Cmd
 	ended   chan struct{} // closed when the process is gone
-	watch   *portWatch    // nil before the port is plugged in
+	watch   *wire         // nil before the port is plugged in
 	active  bool          // whether it shall answer for VIPs at the end of the test
 	http    *http.Client
 }
@@ -192,9 +192,9 @@ func (d *director) plug() {
 			d.t.Fatal(err)
 		}
 	}
-	inLAN(fmt.Sprintf("address 02:00:00:00:ff:%02x up", d.dip.As4()[3]))
-	d.watch = watchPort(d.t, d.segment.lan, d.port, d.dip)
-	inLAN("master br0")
+	inLAN(fmt.Sprintf("address 02:00:00:00:ff:%02x master br0", d.dip.As4()[3]))
+	d.watchPort()
+	inLAN("up")
 }
 
 // plugVeth puts a veth with the director's MAC on the bridge. Without its offloads frames are as on a wire.
@@ -203,7 +203,7 @@ func (d *director) plugVeth() {
 	if err := d.segment.plugInto(d.host, d.port, d.mac); err != nil {
 		d.t.Fatal(err)
 	}
-	d.watch = watchPort(d.t, d.segment.lan, d.port, d.dip)
+	d.watchPort()
 	d.ip("link set eth0 up")
 }
 
@@ -264,6 +264,9 @@ func (d *director) finish() {
 			d.check()
 		}
 		d.stop(syscall.SIGTERM)
+	}
+	if d.watch != nil {
+		d.watch.close()
 	}
 	if d.t.Failed() {
 		d.t.Logf("log of %s:\n%s", d.host.name, d.log())

@@ -77,6 +77,18 @@ func (l *load) visit(c *http.Client, url string) {
 	l.visits = append(l.visits, visit{at, time.Since(at), body, err})
 }
 
+// servedSince counts the visits that began after a time and were served by a server.
+func (l *load) servedSince(start time.Time, server string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range l.visits {
+		if v.at.After(start) && v.server == server {
+			n++
+		}
+	}
+	return n
+}
+
 // stop lets the visits that are under way end, and returns all.
 func (l *load) stop() []visit {
 	l.halt()
