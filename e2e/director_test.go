@@ -18,8 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-
 	"turnout/mgmt/api"
 )
 
@@ -181,9 +179,10 @@ func (d *director) runAs(cmd *exec.Cmd) {
 // ports, hence another MAC.
 func (d *director) plug() {
 	d.t.Helper()
-	eventually(d.t, 20*time.Second, "the port's kernel end comes up", func() bool {
+	// Before it is done DPDK looks for it by its name.
+	eventually(d.t, 20*time.Second, "turnout has started", func() bool {
 		d.mustRun()
-		return d.host.linkUp(d.port)
+		return d.get("/healthz", nil) == nil
 	})
 	d.ip(fmt.Sprintf("link set %s netns %s", d.port, d.segment.lan.path()))
 	inLAN := func(line string) {
@@ -205,17 +204,6 @@ func (d *director) plugVeth() {
 	}
 	d.watchPort()
 	d.ip("link set eth0 up")
-}
-
-func (h *host) linkUp(name string) bool {
-	up := false
-	_ = h.do(func() error {
-		if link, err := netlink.LinkByName(name); err == nil {
-			up = link.Attrs().Flags&net.FlagUp != 0
-		}
-		return nil
-	})
-	return up
 }
 
 // waitReady waits until turnout is ready and the state of each VIP is settled.
