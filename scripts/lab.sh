@@ -221,6 +221,7 @@ attach() {
   if ! wait_until 20 link_is_up director "$port"; then
     fail "no interface $port came up in ${LAB}director within 20 s; is turnout running there with device \"net_tap0,iface=$port\"?"
   fi
+  sleep 0.2 # up is not the last that DPDK does to it
   ip -n "${LAB}director" link set "$port" netns "${LAB}lan"
   ip -n "${LAB}lan" link set "$port" address "$KERNEL_END_MAC"
   ip -n "${LAB}lan" link set "$port" master br0 up
