@@ -55,8 +55,13 @@ start_turnout() {
   wait_until 5 started_or_ended || fail "turnout ended, see its log"
 }
 
-# Between fork and exec the process still bears this script's name; an end is as final as a start.
-started_or_ended() { turnout_pid >/dev/null || ! kill -0 "$(<"$run/turnout.pid")" 2>/dev/null; }
+# Until turnout itself is what the process runs, after setsid and ip, it may have no command line for a moment. An end is
+# as final as a start.
+started_or_ended() {
+  local pid
+  pid=$(<"$run/turnout.pid")
+  { [[ /proc/$pid/exe -ef $turnout ]] && turnout_pid >/dev/null; } || ! kill -0 "$pid" 2>/dev/null
+}
 
 turnout_pid() {
   local pid
