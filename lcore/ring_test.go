@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"runtime"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -84,9 +85,11 @@ func TestRingIsAQueue(t *testing.T) {
 func TestRingBetweenThreads(t *testing.T) {
 	const frames = 20_000
 	ring := newRing(t, 16)
-	go func() {
+	var producer sync.WaitGroup
+	t.Cleanup(producer.Wait) // before the ring is closed
+	producer.Go(func() {
 		f := make([]byte, 1024)
-		for i := uint32(0); i < frames; {
+		for i := uint32(0); i < frames && !t.Failed(); {
 			binary.BigEndian.PutUint32(f, i)
 			binary.BigEndian.PutUint32(f[1020:], i)
 			if ring.Put(uint8(i), f) {
@@ -95,7 +98,7 @@ func TestRingBetweenThreads(t *testing.T) {
 				runtime.Gosched()
 			}
 		}
-	}()
+	})
 	buf := make([]byte, lcore.RingFrameMax)
 	for i := uint32(0); i < frames; {
 		n, kind, ok := ring.Take(buf)
