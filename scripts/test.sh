@@ -36,7 +36,7 @@ step() {
 }
 
 # skips LOG: what was skipped, and why, is told even if all went well
-skips() { grep -B1 -E '^ *--- SKIP' "$1" | grep -vE '^(--$|=== )' | sed 's/^ */  /' || true; }
+skips() { grep -B1 -E '^ *--- SKIP' "$1" | grep -vE '^(--$|=== | *--- PASS)' | sed 's/^ */  /' || true; }
 
 # failure LOG: without what go test -v says of tests that passed
 failure() {
