@@ -17,13 +17,13 @@ var (
 	unspecified = netip.IPv4Unspecified()
 )
 
-// arpOp are the operations of RFC 826.
+// The operations of RFC 826.
 const (
 	arpRequest = 1
 	arpReply   = 2
 )
 
-// arpFrame makes an ARP request (RFC 826): to is the frame's destination, who is asked for is target.
+// arpFrame makes an ARP request (RFC 826): to is the frame's destination, target is who is asked for.
 func arpFrame(to, from net.HardwareAddr, sender, target netip.Addr) []byte {
 	var b bytes.Buffer
 	b.Write(to)

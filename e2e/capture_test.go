@@ -149,13 +149,6 @@ func (w *wire) frames(keep func([]byte) bool) (kept []seen) {
 	return kept
 }
 
-// wait waits for a frame that accept accepts.
-func (w *wire) wait(t *testing.T, limit time.Duration, what string, accept func([]byte) bool) seen {
-	t.Helper()
-	eventually(t, limit, what, func() bool { return len(w.frames(accept)) > 0 })
-	return w.frames(accept)[0]
-}
-
 // send sends a frame out of the interface.
 func (w *wire) send(t *testing.T, frame []byte) {
 	t.Helper()

@@ -15,7 +15,7 @@ type tcpPacket struct {
 	change func(ip []byte) []byte
 }
 
-// headers of tcpPacket's IPv4 packet, in bytes
+// ipv4Len is the length of its IPv4 header, in bytes.
 const ipv4Len = 20
 
 func (p tcpPacket) frame(t *testing.T) []byte {
