@@ -9,6 +9,6 @@ targets() { grep -rhoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' "$1" | se
 for dir in $(grep -rlE --include='*_test.go' '^func Fuzz' --exclude-dir=third_party . | xargs -n1 dirname | sort -u); do
 	for target in $(targets "$dir"); do
 		echo "== $dir $target, ${seconds}s"
-		go test "$dir" -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s"
+		go test "$dir" -run '^$' -fuzz "^$target\$" -fuzztime "${seconds}s" -fuzzminimizetime 10x
 	done
 done

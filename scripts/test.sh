@@ -80,7 +80,7 @@ fuzz() {
   local seconds=$1 target
   shift
   for target in "$@"; do
-    go test "${target%:*}" -run '^$' -fuzz "^${target#*:}\$" -fuzztime "${seconds}s"
+    go test "${target%:*}" -run '^$' -fuzz "^${target#*:}\$" -fuzztime "${seconds}s" -fuzzminimizetime 10x
   done
 }
 
