@@ -18,9 +18,9 @@ deps-build deps-demo deps-test: deps-%:
 .PHONY: build
 build: deps-build bin/turnout ## build bin/turnout
 
-bin/turnout: $(GO_FILES) go.mod go.sum
-	@mkdir -p bin
-	go build -trimpath -ldflags '$(LDFLAGS)' -o $@ ./appliance
+bin/turnout: $(GO_FILES) go.mod go.sum scripts/turnout.sh
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/dpdk/turnout ./appliance
+	install scripts/turnout.sh $@
 
 .PHONY: demo
 demo: deps-demo bin/turnout ## show LVS-DR at work in a lab of network namespaces

@@ -374,6 +374,19 @@ test_lab_takes_a_failed_up_back() {
 
 # ----------------------------------------------------------------------------------------------------------------------
 
+# A program that needs a library which is then taken away, as turnout without DPDK.
+test_turnout_says_what_is_missing() {
+  local dir=$tmp/launch
+  mkdir -p "$dir/dpdk"
+  cp "$here/turnout.sh" "$dir/turnout"
+  echo 'int there(void) { return 0; }' | gcc -x c - -shared -fPIC -o "$dir/librte_there.so"
+  echo 'int there(void); int main(int n, char **args) { return there() + n; }' | gcc -x c - -o "$dir/dpdk/turnout" \
+    -L"$dir" -lrte_there -Wl,-rpath,"$dir"
+  refuses 3 "" "$dir/turnout" run -c
+  rm "$dir/librte_there.so"
+  refuses 1 "turnout: DPDK is missing (librte_there.so and 0 more libraries are not found): install it" "$dir/turnout" run -c
+}
+
 main() {
   if ((EUID != 0)); then
     echo "SKIP test-scripts.sh: network namespaces need root" >&2
