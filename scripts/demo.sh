@@ -60,7 +60,7 @@ start_turnout() {
 started_or_ended() {
   local pid
   pid=$(<"$run/turnout.pid")
-  { [[ /proc/$pid/exe -ef $turnout ]] && turnout_pid >/dev/null; } || ! kill -0 "$pid" 2>/dev/null
+  { [[ /proc/$pid/exe -ef ${turnout%/*}/dpdk/turnout ]] && turnout_pid >/dev/null; } || ! kill -0 "$pid" 2>/dev/null
 }
 
 turnout_pid() {
