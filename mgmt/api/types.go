@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"turnout/mgmt/events"
 	"turnout/mgmt/store"
 )
 
@@ -26,6 +27,16 @@ type Director interface {
 	// Errors: *store.Mistakes (refused), ErrStale (ifMatch), store.ErrFileChanged (409), or a failure to write the file.
 	// dryRun validates and plans without applying.
 	Change(ctx context.Context, ifMatch uint64, dryRun bool, edit func(*store.State) error) (Applied, error)
+	// SetDrain starts draining a real server, or changes how it is drained. Errors: ErrNotFound, or a failure to keep it.
+	SetDrain(ctx context.Context, service string, address netip.Addr, drain Drain) error
+	// EndDrain has a real server get new flows again; one that is not draining is left as it is. Errors as SetDrain.
+	EndDrain(ctx context.Context, service string, address netip.Addr) error
+	// Generations lists the states kept on disk, the one in force last.
+	Generations() ([]Generation, error)
+	// GenerationState is the desired state that generation n had. Errors: ErrNotFound, *store.Mistakes.
+	GenerationState(n uint64) (store.State, error)
+	// Events is where what happens is told.
+	Events() *events.Hub
 	// Ready says whether packets are forwarded, or why not (each entry one sentence).
 	Ready() (ready bool, why []string)
 }
@@ -38,9 +49,70 @@ var ErrNotFound = errors.New("not found")
 
 // Applied tells what a change did, or would do. Changes are filled in by this package, the rest by the Director.
 type Applied struct {
-	Generation uint64   `json:"generation" doc:"generation in force after the change"`
-	Changes    []string `json:"changes,omitempty" doc:"what the change does, one sentence each"`
-	Notes      []string `json:"notes,omitempty" doc:"remarks that do not stop the change"`
+	Generation uint64       `json:"generation" doc:"generation in force after the change"`
+	Changes    []string     `json:"changes,omitempty" doc:"what the change does, one sentence each"`
+	Notes      []string     `json:"notes,omitempty" doc:"remarks that do not stop the change"`
+	Slots      []MovedSlots `json:"slots,omitempty" doc:"positions of scheduling tables that get another real server, by service"`
+	Flows      []MovedFlows `json:"flows,omitempty" doc:"live flows that do not stay as they are, by service; counted for a dry run only"`
+	Announced  []netip.Addr `json:"announced,omitempty" doc:"VIPs whose ARP starts"`
+	Withdrawn  []netip.Addr `json:"withdrawn,omitempty" doc:"VIPs whose ARP stops"`
+}
+
+// MovedSlots are the positions of a service's table that get another real server.
+type MovedSlots struct {
+	Service string  `json:"service"`
+	Moved   int     `json:"moved"`
+	Slots   int     `json:"slots" doc:"positions of the table"`
+	Percent float64 `json:"percent"`
+}
+
+// MovedFlows are live flows of a service that a change touches.
+type MovedFlows struct {
+	Service     string `json:"service"`
+	Rescheduled uint64 `json:"rescheduled" doc:"flows whose real server is removed: another gets them after five seconds"`
+	Ended       uint64 `json:"ended" doc:"flows whose service is removed or has another VIP, protocol or port"`
+	Live        uint64 `json:"live" doc:"live flows of the service before the change"`
+}
+
+// Drain says how a real server is drained: no new flows, and what becomes of those it has when the deadline is over.
+type Drain struct {
+	Deadline store.Duration `json:"deadline,omitempty" doc:"how long its flows may take to end; none: as long as they like"`
+	Then     Then           `json:"then,omitempty" enum:"keep,reschedule,drop" doc:"what becomes of flows that are left then; keep unless given"`
+}
+
+// Then is what becomes of the flows that a drain has not got rid of by its deadline.
+type Then string
+
+// What can become of them.
+const (
+	ThenKeep       Then = "keep"
+	ThenReschedule Then = "reschedule"
+	ThenDrop       Then = "drop"
+)
+
+// DrainLive is how far a drain has got.
+type DrainLive struct {
+	Drain
+	Since        time.Time  `json:"since"`
+	EndsAt       *time.Time `json:"ends_at,omitempty" doc:"when the deadline is over"`
+	Flows        uint64     `json:"flows" doc:"flows left"`
+	FlowsAtStart uint64     `json:"flows_at_start" doc:"flows when the drain began, or turnout started"`
+	ETASeconds   *float64   `json:"eta_seconds,omitempty" doc:"when the last flow will have ended, at the pace of the last minute; missing when there is none to tell from"`
+	Empty        bool       `json:"empty" doc:"no flow is left"`
+	Over         bool       `json:"over" doc:"the deadline is over"`
+}
+
+// Generation is a desired state that is or was in force.
+type Generation struct {
+	Generation uint64    `json:"generation"`
+	Saved      time.Time `json:"saved" doc:"when its file was written"`
+	InForce    bool      `json:"in_force"`
+	Services   int       `json:"services" doc:"how many services it has; -1 for a file that cannot be read"`
+}
+
+// GenerationList is the answer to GET /v1/generations.
+type GenerationList struct {
+	Generations []Generation `json:"generations"`
 }
 
 // Role says whether this director answers for the VIPs.
@@ -121,14 +193,19 @@ type ServiceLive struct {
 	Bytes            uint64           `json:"bytes"`
 	Connections      uint64           `json:"connections"`
 	RescheduledFlows uint64           `json:"rescheduled_flows"`
+	Quorum           bool             `json:"quorum" doc:"enough weight is usable; if not, the sorry server gets new flows, where there is one"`
+	UsableWeight     uint64           `json:"usable_weight"`
 	RealServers      []RealServerLive `json:"real_servers"`
+	SorryServer      *RealServerLive  `json:"sorry_server,omitempty"`
 }
 
 // RealServerLive is the live state of a real server in one service.
 type RealServerLive struct {
 	Address       netip.Addr `json:"address"`
 	Weight        uint16     `json:"weight"`
-	State         string     `json:"state" doc:"up | draining | down | no_mac"`
+	State         string     `json:"state" doc:"up | draining | overloaded | down | no_mac"`
+	Share         float64    `json:"share" doc:"how much of its weight counts, 0 to 1: less than 1 during slow start"`
+	Drain         *DrainLive `json:"drain,omitempty"`
 	Health        Health     `json:"health"`
 	MAC           string     `json:"mac,omitempty"`
 	ActiveFlows   uint64     `json:"active_flows" doc:"ESTABLISHED, as IPVS's ActiveConn"`

@@ -14,6 +14,7 @@ import (
 	"turnout/lcore"
 	"turnout/lcore/frame"
 	"turnout/mgmt/api"
+	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/store"
 )
@@ -31,6 +32,7 @@ type Config struct {
 	DIP       netip.Prefix
 	Exec      bool // health checks of type exec may be asked for
 	Lcores    []Lcore
+	Events    *events.Hub
 	Log       *zap.Logger
 
 	// What is known of real servers and VIPs, asked whenever it matters.

@@ -55,8 +55,12 @@ var (
 // newService is a service of which only defaults are known.
 func newService() Service {
 	return Service{
-		Scheduler: schedulers.known[0],
-		Maglev:    Maglev{TableSize: sched.DefaultTableSize, Hash: HashFiveTuple},
+		Scheduler:         schedulers.known[0],
+		Maglev:            Maglev{TableSize: sched.DefaultTableSize, Hash: HashFiveTuple},
+		PersistencePrefix: 32,
+		OnDown:            OnDownReschedule,
+		NoRealServer:      RefuseDrop,
+		Quorum:            1,
 		Timeouts: Timeouts{ // as IPVS
 			Established: Duration(15 * time.Minute),
 			SynReceived: Duration(time.Minute),

@@ -23,15 +23,24 @@ func (s State) Clone() State {
 
 // Service is one virtual service: a VIP, a protocol and an L4 port, with the real servers behind it.
 type Service struct {
-	Name         string       `yaml:"name" json:"name"`
-	VIP          netip.Addr   `yaml:"vip" json:"vip"`
-	Protocol     Protocol     `yaml:"protocol" json:"protocol"`
-	Port         uint16       `yaml:"port" json:"port"` // 0: every port that has no service of its own
-	Scheduler    string       `yaml:"scheduler" json:"scheduler"`
-	Maglev       Maglev       `yaml:"maglev" json:"maglev"`
-	Timeouts     Timeouts     `yaml:"timeouts" json:"timeouts"`
-	HealthChecks HealthChecks `yaml:"health_check" json:"health_check"` // one mapping or a list in the file; all must pass
-	RealServers  []RealServer `yaml:"real_servers" json:"real_servers"`
+	Name              string       `yaml:"name" json:"name"`
+	VIP               netip.Addr   `yaml:"vip" json:"vip"`
+	Protocol          Protocol     `yaml:"protocol" json:"protocol"`
+	Port              uint16       `yaml:"port" json:"port"` // 0: every port that has no service of its own
+	Scheduler         string       `yaml:"scheduler" json:"scheduler"`
+	Maglev            Maglev       `yaml:"maglev" json:"maglev"`
+	SlowStart         Duration     `yaml:"slow_start" json:"slow_start"`                 // a real server that comes up reaches its share in this time; 0: at once
+	Gradual           Duration     `yaml:"gradual" json:"gradual"`                       // changed weights and real servers take effect in steps over this time; 0: at once
+	Persistence       Duration     `yaml:"persistence" json:"persistence"`               // a client keeps its real server until this long after its last flow; 0: there is no persistence
+	PersistencePrefix uint8        `yaml:"persistence_prefix" json:"persistence_prefix"` // leading bits of an address that make a client; 32 tells every address apart
+	OnDown            OnDown       `yaml:"on_down" json:"on_down"`
+	NoRealServer      Refusal      `yaml:"no_real_server" json:"no_real_server"`
+	Quorum            uint32       `yaml:"quorum" json:"quorum"`         // weight that must be usable, as in keepalived: 1 unless given
+	Hysteresis        uint32       `yaml:"hysteresis" json:"hysteresis"` // a quorum is lost below quorum - hysteresis and regained at quorum + hysteresis
+	SorryServer       SorryServer  `yaml:"sorry_server" json:"sorry_server,omitzero"`
+	Timeouts          Timeouts     `yaml:"timeouts" json:"timeouts"`
+	HealthChecks      HealthChecks `yaml:"health_check" json:"health_check"` // one mapping or a list in the file; all must pass
+	RealServers       []RealServer `yaml:"real_servers" json:"real_servers"`
 }
 
 // Protocol is the L4 protocol of a service: tcp or udp.
@@ -58,6 +67,31 @@ const (
 	HashSource    HashKey = "source" // the client address only
 )
 
+// OnDown says what becomes of the flows of a real server that is down.
+type OnDown string
+
+// What can become of them.
+const (
+	OnDownReschedule OnDown = "reschedule" // another real server gets them at once
+	OnDownKeep       OnDown = "keep"       // they stay, and wait for it
+	OnDownDrop       OnDown = "drop"       // their packets are dropped until they expire
+)
+
+// Refusal says what a client is told when no real server can take its flow.
+type Refusal string
+
+// What it can be told.
+const (
+	RefuseDrop        Refusal = "drop"             // nothing
+	RefuseUnreachable Refusal = "port_unreachable" // ICMP port unreachable (RFC 792), as IPVS does
+)
+
+// SorryServer gets the new flows while the quorum is lost. The zero value is none.
+type SorryServer struct {
+	Address netip.Addr `yaml:"address" json:"address"`
+	MAC     string     `yaml:"mac,omitempty" json:"mac,omitempty"`
+}
+
 // Timeouts say how long a silent flow is remembered, by its state.
 type Timeouts struct {
 	Established Duration `yaml:"established" json:"established"`
@@ -71,4 +105,9 @@ type RealServer struct {
 	Address netip.Addr `yaml:"address" json:"address"`
 	Weight  uint16     `yaml:"weight" json:"weight"` // share of new flows; 1 unless given; 0 quiesces
 	MAC     string     `yaml:"mac,omitempty" json:"mac,omitempty"`
+
+	// IPVS's connection limits: at UpperThreshold flows it gets no new ones, until there are fewer than LowerThreshold,
+	// or than three quarters of UpperThreshold where that is 0. 0: no limit.
+	UpperThreshold uint32 `yaml:"upper_threshold,omitempty" json:"upper_threshold,omitempty"`
+	LowerThreshold uint32 `yaml:"lower_threshold,omitempty" json:"lower_threshold,omitempty"`
 }

@@ -3,11 +3,13 @@ package apitest
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
 
 	"turnout/mgmt/api"
+	"turnout/mgmt/events"
 	"turnout/mgmt/store"
 )
 
@@ -17,6 +19,7 @@ type Director struct {
 	state      store.State
 	generation uint64
 	role       api.Role
+	events     *events.Hub
 
 	ChangeError error    // what Change answers, if not nil
 	FlowsError  error    // what Flows answers, if not nil
@@ -27,7 +30,7 @@ var _ api.Director = (*Director)(nil)
 
 // New is a director at generation 7 with the service "web" of two real servers, one of them down.
 func New() *Director {
-	return &Director{generation: 7, role: api.RoleActive, state: store.State{Services: []store.Service{web()}}}
+	return &Director{generation: 7, role: api.RoleActive, events: events.New(), state: store.State{Services: []store.Service{web()}}}
 }
 
 func web() store.Service {
@@ -206,3 +209,22 @@ func (d *Director) Neighbours() []api.Neighbour {
 		{Address: netip.MustParseAddr("192.168.57.123"), State: "failed", Source: "kernel"},
 	}
 }
+
+// SetDrain implements api.Director.
+func (d *Director) SetDrain(context.Context, string, netip.Addr, api.Drain) error {
+	return errors.ErrUnsupported
+}
+
+// EndDrain implements api.Director.
+func (d *Director) EndDrain(context.Context, string, netip.Addr) error { return errors.ErrUnsupported }
+
+// Generations implements api.Director.
+func (d *Director) Generations() ([]api.Generation, error) { return nil, errors.ErrUnsupported }
+
+// GenerationState implements api.Director.
+func (d *Director) GenerationState(uint64) (store.State, error) {
+	return store.State{}, errors.ErrUnsupported
+}
+
+// Events implements api.Director.
+func (d *Director) Events() *events.Hub { return d.events }
