@@ -207,7 +207,8 @@ func TestWrites(t *testing.T) {
 
 func TestDryRunTellsThePlan(t *testing.T) {
 	w := call{method: "PUT", path: "/v1/services?dry_run=true", body: `{"services":[]}`}.send(handler(t, apitest.New(), unixSocket))
-	if want := `{"generation":7,"changes":["service web is removed"]}`; strings.TrimSpace(w.Body.String()) != want {
+	want := `{"generation":7,"changes":["service web is removed"],"notes":["the VIP is outside every port's subnet"],"withdrawn":["192.168.57.100"]}`
+	if strings.TrimSpace(w.Body.String()) != want {
 		t.Errorf("got %s, want %s", w.Body, want)
 	}
 }

@@ -3,8 +3,9 @@ package apitest
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,18 +20,37 @@ type Director struct {
 	state      store.State
 	generation uint64
 	role       api.Role
+	states     map[uint64]store.State // of all generations
+	drains     map[drainKey]api.Drain
 	events     *events.Hub
 
-	ChangeError error    // what Change answers, if not nil
-	FlowsError  error    // what Flows answers, if not nil
-	NotReady    []string // why packets are not forwarded; empty: they are
+	Plan        api.Applied // what Change answers beside the generation and the VIPs
+	ChangeError error       // what Change answers, if not nil
+	FlowsError  error       // what Flows answers, if not nil
+	NotReady    []string    // why packets are not forwarded; empty: they are
 }
 
 var _ api.Director = (*Director)(nil)
 
+// first is the generation that a new Director is at.
+const first = 7
+
+// Now is when everything is read.
+var Now = time.Date(2026, 11, 23, 11, 3, 4, 0, time.UTC)
+
+// Flows of every real server.
+const (
+	activeFlows   = 40
+	inactiveFlows = 2
+)
+
 // New is a director at generation 7 with the service "web" of two real servers, one of them down.
 func New() *Director {
-	return &Director{generation: 7, role: api.RoleActive, events: events.New(), state: store.State{Services: []store.Service{web()}}}
+	state := store.State{Services: []store.Service{web()}}
+	return &Director{
+		generation: first, role: api.RoleActive, events: events.New(), state: state, states: map[uint64]store.State{first: state.Clone()},
+		drains: map[drainKey]api.Drain{}, Plan: api.Applied{Notes: []string{"the VIP is outside every port's subnet"}},
+	}
 }
 
 func web() store.Service {
@@ -63,12 +83,35 @@ func (d *Director) Change(_ context.Context, ifMatch uint64, dryRun bool, edit f
 		return api.Applied{}, api.ErrStale
 	}
 	next := d.state.Clone()
-	if err := edit(&next); err != nil || dryRun {
-		return api.Applied{Generation: d.generation}, err
+	if err := edit(&next); err != nil {
+		return api.Applied{}, err
 	}
+	applied := d.Plan
+	applied.Announced, applied.Withdrawn = vipsNotIn(next, d.state), vipsNotIn(d.state, next)
+	if !dryRun {
+		d.apply(next)
+	}
+	applied.Generation = d.generation
+	return applied, nil
+}
+
+func (d *Director) apply(next store.State) {
 	d.state = next
 	d.generation++
-	return api.Applied{Generation: d.generation, Notes: []string{"the VIP is outside every port's subnet"}}, nil
+	d.states[d.generation] = next.Clone()
+	d.forget()
+	d.events.Emit(events.Config, "", netip.Addr{}, fmt.Sprintf("generation %d is in force", d.generation))
+}
+
+// vipsNotIn lists the VIPs of s that other has not, each once.
+func vipsNotIn(s, other store.State) (vips []netip.Addr) {
+	for _, svc := range s.Services {
+		sameVIP := func(o store.Service) bool { return o.VIP == svc.VIP }
+		if !slices.ContainsFunc(other.Services, sameVIP) && !slices.Contains(vips, svc.VIP) {
+			vips = append(vips, svc.VIP)
+		}
+	}
+	return vips
 }
 
 // Role implements api.Director.
@@ -82,7 +125,10 @@ func (d *Director) Role() api.Role {
 func (d *Director) SetRole(_ context.Context, r api.Role) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.role = r
+	if d.role != r {
+		d.role = r
+		d.events.Emit(events.Role, "", netip.Addr{}, "this director is "+string(r))
+	}
 	return nil
 }
 
@@ -95,7 +141,7 @@ func (d *Director) Status() api.Status {
 	defer d.mu.Unlock()
 	return api.Status{
 		Version: "1.2.3", Generation: d.generation, LastApplySuccessful: true,
-		Started: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), UptimeSeconds: 93784, Role: d.role,
+		Started: Now.Add(-93784 * time.Second), UptimeSeconds: 93784, Role: d.role,
 		MaglevKeyFingerprint: "0011223344556677", Ready: len(d.NotReady) == 0, NotReady: d.NotReady,
 		Ports:  []api.PortBrief{{Name: "lan", LinkUp: true}},
 		Lcores: []api.LcoreBrief{{Lcore: 1, Busy: 0.123, Flows: 42}},
@@ -116,32 +162,46 @@ func (d *Director) Services() api.ServiceList {
 	defer d.mu.Unlock()
 	list := api.ServiceList{Generation: d.generation}
 	for _, svc := range d.state.Clone().Services {
-		list.Services = append(list.Services, api.Service{Service: svc, Live: live(svc)})
+		list.Services = append(list.Services, api.Service{Service: svc, Live: d.live(svc)})
 	}
 	return list
 }
 
-func live(svc store.Service) api.ServiceLive {
+func (d *Director) live(svc store.Service) api.ServiceLive {
 	l := api.ServiceLive{Packets: 1234, Bytes: 5_678_901, Connections: 99, RescheduledFlows: 3}
 	for i, rs := range svc.RealServers {
-		up := i == 0
-		l.RealServers = append(l.RealServers, api.RealServerLive{
-			Address: rs.Address, Weight: rs.Weight, State: state(up), Health: health(up), MAC: rs.MAC,
-			ActiveFlows: 40, InactiveFlows: 2, Packets: 617, Bytes: 2_839_450, Connections: 50,
-		})
+		r := d.liveReal(drainKey{svc.Name, rs.Address}, i == 0)
+		r.Weight, r.MAC = rs.Weight, rs.MAC
+		if r.State == "up" {
+			l.UsableWeight += uint64(rs.Weight)
+		}
+		l.RealServers = append(l.RealServers, r)
+	}
+	l.Quorum = l.UsableWeight >= uint64(svc.Quorum)
+	if svc.SorryServer.Address.IsValid() {
+		sorry := d.liveReal(drainKey{svc.Name, svc.SorryServer.Address}, true)
+		sorry.MAC = svc.SorryServer.MAC
+		l.SorryServer = &sorry
 	}
 	return l
 }
 
-func state(up bool) string {
-	if up {
-		return "up"
+func (d *Director) liveReal(key drainKey, up bool) api.RealServerLive {
+	r := api.RealServerLive{
+		Address: key.realServer, State: "up", Share: 1, Drain: d.drainLive(key), Health: health(up),
+		ActiveFlows: activeFlows, InactiveFlows: inactiveFlows, Packets: 617, Bytes: 2_839_450, Connections: 50,
 	}
-	return "down"
+	switch {
+	case !up:
+		r.State = "down"
+	case r.Drain != nil:
+		r.State = "draining"
+	}
+	return r
 }
 
 func health(up bool) api.Health {
-	h := api.Health{Up: up, Since: time.Date(2026, 11, 22, 9, 0, 2, 0, time.UTC), LatencyMS: 0.42, Passed: 100, Failed: 1}
+	h := api.Health{Up: up, Since: Now.Add(-93782 * time.Second), LatencyMS: 0.42, Passed: 100, Failed: 1}
 	if !up {
 		h.LastError = "connect to 192.168.57.122:80: connection refused"
 	}
@@ -208,22 +268,6 @@ func (d *Director) Neighbours() []api.Neighbour {
 		{Address: netip.MustParseAddr("192.168.57.122"), MAC: "02:00:00:00:01:22", State: "static", Source: "static"},
 		{Address: netip.MustParseAddr("192.168.57.123"), State: "failed", Source: "kernel"},
 	}
-}
-
-// SetDrain implements api.Director.
-func (d *Director) SetDrain(context.Context, string, netip.Addr, api.Drain) error {
-	return errors.ErrUnsupported
-}
-
-// EndDrain implements api.Director.
-func (d *Director) EndDrain(context.Context, string, netip.Addr) error { return errors.ErrUnsupported }
-
-// Generations implements api.Director.
-func (d *Director) Generations() ([]api.Generation, error) { return nil, errors.ErrUnsupported }
-
-// GenerationState implements api.Director.
-func (d *Director) GenerationState(uint64) (store.State, error) {
-	return store.State{}, errors.ErrUnsupported
 }
 
 // Events implements api.Director.
