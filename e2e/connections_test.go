@@ -1,24 +1,14 @@
 package e2e
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"turnout/mgmt/store"
 )
-
-const echoPort = 7
 
 // echo is a service of the first two real servers' echo, with checks that forgive as web's do.
 const echo = `services:
@@ -32,133 +22,6 @@ const echo = `services:
       - {address: 192.168.57.121}
       - {address: 192.168.57.122}
 `
-
-// serveEcho greets every connection with the server's name in a line and then sends back what comes, until the test
-// ends.
-func (rs *server) serveEcho(t *testing.T, port int) {
-	t.Helper()
-	l, err := rs.listen(fmt.Sprintf("0.0.0.0:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				if _, err := fmt.Fprintln(conn, rs.name); err == nil {
-					_, _ = io.Copy(conn, conn)
-				}
-			}()
-		}
-	}()
-}
-
-func (s *segment) serveEcho(t *testing.T, port int) {
-	t.Helper()
-	for _, rs := range s.servers {
-		rs.serveEcho(t, port)
-	}
-}
-
-// connection is a client's connection to an echo service.
-type connection struct {
-	net.Conn
-	reader *bufio.Reader
-	server string // who greeted it
-	errs   []error
-}
-
-// talkTimeout leaves room for two retransmissions on a busy machine; nothing here loses packets on purpose.
-const talkTimeout = 10 * time.Second
-
-func (h *host) connect(address string) (*connection, error) {
-	conn, err := h.dial("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	c := &connection{Conn: conn, reader: bufio.NewReader(conn)}
-	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return nil, err
-	}
-	greeting, err := c.reader.ReadString('\n')
-	c.server = strings.TrimSpace(greeting)
-	return c, err
-}
-
-// connectMany opens n connections, which end with the test.
-func (h *host) connectMany(t *testing.T, n int, address string) []*connection {
-	t.Helper()
-	var connections []*connection
-	for range n {
-		c, err := h.connect(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { c.Close() })
-		connections = append(connections, c)
-	}
-	return connections
-}
-
-// talk sends n random bytes and wants them back.
-func (c *connection) talk(n int) error {
-	sent := make([]byte, n)
-	for i := range sent {
-		sent[i] = byte(rand.Uint32())
-	}
-	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return err
-	}
-	if _, err := c.Write(sent); err != nil {
-		return err
-	}
-	got := make([]byte, n)
-	if _, err := io.ReadFull(c.reader, got); err != nil {
-		return err
-	}
-	if !bytes.Equal(got, sent) {
-		return errors.New("other bytes came back")
-	}
-	return nil
-}
-
-func (c *connection) port() uint16 { return c.LocalAddr().(*net.TCPAddr).AddrPort().Port() }
-
-// chat lets all connections talk over and over until the returned function is called, which wants that none failed.
-func chat(t *testing.T, connections []*connection) (stop func()) {
-	var group sync.WaitGroup
-	done := make(chan struct{})
-	for _, c := range connections {
-		group.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				case <-time.After(time.Duration(50+rand.IntN(100)) * time.Millisecond):
-				}
-				if err := c.talk(1 + rand.IntN(3000)); err != nil {
-					c.errs = append(c.errs, err)
-					return
-				}
-			}
-		})
-	}
-	return func() {
-		t.Helper()
-		close(done)
-		group.Wait()
-		for _, c := range connections {
-			for _, err := range c.errs {
-				t.Errorf("the connection from port %d to %s broke: %v", c.port(), c.server, err)
-			}
-		}
-	}
-}
 
 // setServer puts a real server with a weight into a service.
 func (d *director) setServer(service string, address netip.Addr, weight uint16) {
@@ -232,14 +95,14 @@ func (s *segment) tapServers(t *testing.T) (wires []*wire) {
 	return wires
 }
 
-// wantOneServerEach wants the packets of each connection at the real server that greeted it, and at no other. A bridge
+// wantOneServerEach wants the packets of each connection to vip at its real server, and at no other. A bridge
 // shows frames for a MAC that it does not know to every host; those count for none.
 func wantOneServerEach(t *testing.T, s *segment, wires []*wire, connections []*connection) {
 	t.Helper()
 	for _, c := range connections {
 		for i, rs := range s.servers {
 			n := len(wires[i].frames(func(f []byte) bool {
-				return isTo(vip, echoPort)(f) && sourcePort(f) == c.port() && dstMAC(f) == rs.mac
+				return isTo(vip, c.service())(f) && sourcePort(f) == c.port() && dstMAC(f) == rs.mac
 			}))
 			if (n > 0) != (rs.name == c.server) {
 				t.Errorf("%s got %d packets of the connection from port %d, which is %s's", rs.name, n, c.port(), c.server)

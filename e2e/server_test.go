@@ -37,9 +37,11 @@ func (s *segment) plugServer(number int, vips []netip.Addr) (*server, error) {
 	return rs, rs.startNginx()
 }
 
+func (rs *server) file(kind string) string { return filepath.Join(scratch, rs.name+"."+kind) }
+
 // startNginx serves the server's name, and /big.
 func (rs *server) startNginx() error {
-	file := func(kind string) string { return filepath.Join(scratch, rs.name+"."+kind) }
+	file := rs.file
 	config := fmt.Sprintf(`
 daemon off;
 worker_processes 1;
@@ -53,14 +55,18 @@ http {
   server {
     listen 80 backlog=4096;
     location = /big { alias %s; }
-    location / { return 200 "%s"; }
+    location / {
+      if (-f %s) { return 500; }
+      return 200 "%s";
+    }
   }
 }
-`, file("pid"), file("error.log"), bigFile(), rs.name)
+`, file("pid"), file("error.log"), bigFile(), file("broken"), rs.name)
 	if err := os.WriteFile(file("conf"), []byte(config), 0o644); err != nil {
 		return err
 	}
 	rs.nginx = exec.Command("nginx", "-e", file("error.log"), "-c", file("conf"))
+	rs.nginx.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers get the signals as well
 	if err := rs.start(rs.nginx); err != nil {
 		return err
 	}
@@ -77,12 +83,33 @@ func (rs *server) waitNginx() error {
 	return fmt.Errorf("nginx of %s does not listen", rs.name)
 }
 
-// stopNginx ends nginx as a crash would: connections are reset, none is served to its end.
+// stopNginx ends nginx by kill -9: no connection is served to its end.
 func (rs *server) stopNginx() {
 	if rs.nginx == nil {
 		return
 	}
-	_ = rs.nginx.Process.Signal(syscall.SIGTERM)
+	_ = rs.signalNginx(syscall.SIGKILL)
 	_ = rs.nginx.Wait()
 	rs.nginx = nil
+	for range 200 { // a worker may outlive its master for a moment
+		conn, err := rs.dial("tcp", "127.0.0.1:80")
+		if err != nil {
+			return
+		}
+		conn.Close()
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// signalNginx sends a signal to nginx and its workers.
+func (rs *server) signalNginx(signal syscall.Signal) error {
+	return syscall.Kill(-rs.nginx.Process.Pid, signal)
+}
+
+// breakPages has nginx answer 500 to all but /big, or ends that.
+func (rs *server) breakPages(broken bool) error {
+	if !broken {
+		return os.Remove(rs.file("broken"))
+	}
+	return os.WriteFile(rs.file("broken"), nil, 0o644)
 }
