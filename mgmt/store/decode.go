@@ -189,7 +189,7 @@ func word[T ~string](to *T, choices words) field {
 }
 
 // integer reads a decimal number from least to most.
-func integer[T uint16 | int](to *T, least, most int) field {
+func integer[T uint8 | uint16 | uint32 | int](to *T, least, most int) field {
 	return func(d *decoder, n ast.Node, at *place) {
 		if _, ok := n.(*ast.IntegerNode); !ok {
 			d.wrong(n, at, "is %s: write a whole number", kind(n))

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"turnout/sched"
 )
 
 // web is a service with the least that one must have.
@@ -47,6 +49,7 @@ func TestDecodeDefaults(t *testing.T) {
 	want := State{Services: []Service{{
 		Name: "web", VIP: netip.MustParseAddr("192.168.57.100"), Protocol: TCP, Port: 80,
 		Scheduler: "maglev", Maglev: Maglev{TableSize: 65537, Hash: HashFiveTuple},
+		PersistencePrefix: 32, OnDown: OnDownReschedule, NoRealServer: RefuseDrop, Quorum: 1,
 		Timeouts: Timeouts{
 			Established: Duration(15 * time.Minute), SynReceived: Duration(time.Minute),
 			FinWait: Duration(2 * time.Minute), UDP: Duration(5 * time.Minute),
@@ -57,6 +60,30 @@ func TestDecodeDefaults(t *testing.T) {
 	}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+// Every key is read into its field.
+func TestDecodeAvailability(t *testing.T) {
+	got, err := Decode([]byte(web+`    slow_start: 30s
+    gradual: 1m
+    persistence: 5m
+    persistence_prefix: 24
+    on_down: keep
+    no_real_server: port_unreachable
+    quorum: 3
+    hysteresis: 1
+    sorry_server: {address: 192.168.57.119, mac: "02:00:00:00:01:19"}
+    real_servers: [{address: 192.168.57.121, upper_threshold: 100, lower_threshold: 80}]
+`), "services.yaml")
+	want := webService()
+	want.SlowStart, want.Gradual, want.Persistence = Duration(30*time.Second), Duration(time.Minute), Duration(5*time.Minute)
+	want.PersistencePrefix, want.OnDown, want.NoRealServer = 24, OnDownKeep, RefuseUnreachable
+	want.Quorum, want.Hysteresis = 3, 1
+	want.SorryServer = SorryServer{Address: ip(119), MAC: "02:00:00:00:01:19"}
+	want.RealServers = []RealServer{{Address: ip(121), Weight: 1, UpperThreshold: 100, LowerThreshold: 80}}
+	if err != nil || !reflect.DeepEqual(got, State{Services: []Service{want}}) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
 	}
 }
 
@@ -196,10 +223,31 @@ func TestDecodeMistakes(t *testing.T) {
 		}},
 		{"words", "services:\n  - name: web\n    vip: 192.168.57.100\n    protocol: tpc\n    port: 80\n    scheduler: robin\n    maglev: {hash: five_tuple}\n    health_check: [{type: gopher}, {type: tpc}]\n", []string{
 			`4: services[web].protocol: "tpc" is unknown: use tcp, udp`,
-			`6: services[web].scheduler: "robin" is unknown: use maglev, rr, wrr`,
+			`6: services[web].scheduler: "robin" is unknown: use ` + strings.Join(sched.Names(), ", "),
 			`7: services[web].maglev.hash: "five_tuple" is unknown: did you mean "five-tuple"?`,
 			`8: services[web].health_check[0].type: "gopher" is unknown: use none, tcp, http, https, icmp, udp, dns, exec`,
 			`8: services[web].health_check[1].type: "tpc" is unknown: use none, tcp, http, https, icmp, udp, dns, exec`,
+		}},
+		{"schedulers of IPVS", "services:\n  - {name: a, vip: 192.168.57.100, protocol: tcp, port: 1, scheduler: lblc}\n  - {name: b, vip: 192.168.57.100, protocol: tcp, port: 2, scheduler: lblcr}\n", []string{
+			`2: services[a].scheduler: lblc: ` + noLBLC,
+			`3: services[b].scheduler: lblcr: ` + noLBLC,
+		}},
+		{"ramps and watermarks", web + "    slow_start: 30\n    gradual: soon\n    persistence: 1d\n    persistence_prefix: 33\n    on_down: kill\n    no_real_server: reject\n    quorum: 0\n    hysteresis: -1\n    sorry_server: {mac: 1, port: 80}\n", []string{
+			`7: services[web].slow_start: 30 has no unit: write a duration such as 30s`,
+			`8: services[web].gradual: "soon" is not a duration: write a number and ms, s, m or h, such as 30s or 10m`,
+			`9: services[web].persistence: "1d" is not a duration: write a number and ms, s, m or h, such as 30s or 10m`,
+			`10: services[web].persistence_prefix: 33 is out of range: 1 to 32`,
+			`11: services[web].on_down: "kill" is unknown: use reschedule, keep, drop`,
+			`12: services[web].no_real_server: "reject" is unknown: use drop, port_unreachable`,
+			`13: services[web].quorum: 0 is out of range: 1 to 4294967295`,
+			`14: services[web].hysteresis: -1 is out of range: 0 to 4294967295`,
+			`15: services[web].sorry_server.mac: is a number: write text, in quotes: "1"`,
+			`15: services[web].sorry_server.port: ` + noPort,
+			`15: services[web].sorry_server.address: is missing`,
+		}},
+		{"thresholds", web + "    real_servers: [{address: 192.168.57.121, upper_threshold: many, lower_threshold: 4294967296}]\n", []string{
+			`7: services[web].real_servers[192.168.57.121].upper_threshold: is text: write a whole number`,
+			`7: services[web].real_servers[192.168.57.121].lower_threshold: 4294967296 is out of range: 0 to 4294967295`,
 		}},
 		{"no checks", web + "    health_check: []\n", []string{
 			`7: services[web].health_check: is empty: write {type: none} if real servers are not to be checked`,
@@ -254,9 +302,9 @@ func TestDecodeNesting(t *testing.T) {
 	wantMistakes(t, err, "nested too deep for a list of services")
 }
 
-// What is not built is refused, and what says that it is not wanted is not.
+// What is not built is refused.
 func TestNotAvailable(t *testing.T) {
-	lines := []string{"persistence: 5m", "scheduler: lc", "scheduler: sh", "protocol: sctp"}
+	lines := []string{"protocol: sctp"}
 	for _, key := range plannedServiceKeys {
 		lines = append(lines, key+": 1")
 	}
@@ -274,9 +322,6 @@ func TestNotAvailable(t *testing.T) {
 		if !errors.As(err, &mistakes) || len(mistakes.List) != 1 || !strings.Contains(err.Error(), notAvailable) {
 			t.Errorf("%s: got %v", line, err)
 		}
-	}
-	if _, err := Decode([]byte(web+"    persistence: 0s\n"), "services.yaml"); err != nil {
-		t.Errorf("persistence: 0s: %v", err)
 	}
 }
 
@@ -305,18 +350,18 @@ func TestDecodeJSON(t *testing.T) {
 }
 
 func TestDecodeJSONMistakes(t *testing.T) {
-	_, err := DecodeJSON([]byte(`{"services": [{"name": "web", "vip": "192.168.57.100", "protocol": "tcp", "port": 80, "port": 81, "persistence": "1m", "livee": 1}]}`))
+	_, err := DecodeJSON([]byte(`{"services": [{"name": "web", "vip": "192.168.57.100", "protocol": "tcp", "port": 80, "port": 81, "persistence": 60, "livee": 1}]}`))
 	wantMistakes(t, err,
 		`services[web].port: is given twice: keep one`,
-		`services[web].persistence: 1m is not available in this version: write 0s, or let maglev hash the client address (maglev: {hash: source})`,
-		`services[web].livee: unknown key: known here are health_check, maglev, name, persistence, port, protocol, real_servers, scheduler, timeouts, vip`)
+		`services[web].persistence: 60 has no unit: write a duration such as 60s`,
+		`services[web].livee: unknown key: known here are gradual, health_check, hysteresis, maglev, name, no_real_server, on_down, persistence, persistence_prefix, port, protocol, quorum, real_servers, scheduler, slow_start, sorry_server, timeouts, vip`)
 	_, err = DecodeJSON([]byte(`{"services": [}`))
 	wantMistakes(t, err, `not readable as JSON: invalid character '}' looking for beginning of value`)
 	_, err = DecodeJSON([]byte(`services: []`))
 	wantMistakes(t, err, `not readable as JSON: invalid character 's' looking for beginning of value`)
-	_, err = DecodeService([]byte(`{"name": "web", "scheduler": "wlc", "real_servers": [{"address": "192.168.57.121", "weight": "1"}]}`))
+	_, err = DecodeService([]byte(`{"name": "web", "scheduler": "mh", "real_servers": [{"address": "192.168.57.121", "weight": "1"}]}`))
 	wantMistakes(t, err,
-		`scheduler: wlc is not available in this version: use maglev, rr, wrr`,
+		`scheduler: mh: write maglev, which mh is in IPVS, with maglev: {hash: source} for IPVS's default of hashing the client address alone`,
 		`real_servers[192.168.57.121].weight: is text: write a whole number`,
 		`vip: is missing`, `protocol: is missing`, `port: is missing`)
 	_, err = DecodeRealServer([]byte(`[]`))

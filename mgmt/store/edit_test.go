@@ -63,6 +63,11 @@ func TestEdit(t *testing.T) {
 		{"a duration more", func(s *State) { s.Services[0].Timeouts.UDP = Duration(90 * time.Second) }, `
 -    timeouts: { established: 900s }   # as IPVS
 +    timeouts: { established: 900s, udp: 1m30s }   # as IPVS`},
+		{"a sorry server", func(s *State) { s.Services[0].SorryServer = SorryServer{Address: ip(119), MAC: "02:00:00:00:01:19"} }, `
++    sorry_server: {address: 192.168.57.119, mac: "02:00:00:00:01:19"}`},
+		{"a threshold", func(s *State) { s.Services[0].RealServers[0].UpperThreshold = 100 }, `
+-      - {address: 192.168.57.121, weight: 1}  # old
++      - {address: 192.168.57.121, weight: 1, upper_threshold: 100}  # old`},
 		{"a default given up", func(s *State) { s.Services[0].Scheduler = "wrr" }, `
 +    scheduler: wrr`},
 		{"a MAC gone", func(s *State) { s.Services[0].RealServers[1].MAC = "" }, `
@@ -191,7 +196,7 @@ func TestEditKeepsComments(t *testing.T) {
 		after := before.Clone()
 		for i := range after.Services {
 			other := drawService(t, after.Services[i].Name, after.Services[i].VIP)
-			other.RealServers = after.Services[i].RealServers
+			other.RealServers, other.SorryServer = after.Services[i].RealServers, after.Services[i].SorryServer
 			for k := range other.RealServers {
 				other.RealServers[k].Weight = rapid.Uint16().Draw(t, "weight")
 			}

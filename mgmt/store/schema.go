@@ -18,22 +18,32 @@ const notAvailable = "not available in this version"
 // words is a closed list of values.
 type words struct {
 	known   []string
-	planned []string // of a later version
+	planned []string          // of a later version
+	instead map[string]string // not to be had, and what to do instead
 }
 
 var (
 	protocols  = words{known: []string{string(TCP), string(UDP)}, planned: []string{"sctp"}}
 	hashKeys   = words{known: []string{string(HashFiveTuple), string(HashSource)}}
-	schedulers = words{
-		known:   sched.Names(),
-		planned: []string{"lc", "wlc", "sed", "nq", "sh", "dh", "fo", "ovf", "lblc", "lblcr", "mh"},
-	}
+	schedulers = words{known: sched.Names(), instead: map[string]string{
+		"mh":    "write maglev, which mh is in IPVS, with maglev: {hash: source} for IPVS's default of hashing the client address alone",
+		"lblc":  noLBLC,
+		"lblcr": noLBLC,
+	}}
+	onDowns  = words{known: []string{string(OnDownReschedule), string(OnDownKeep), string(OnDownDrop)}}
+	refusals = words{known: []string{string(RefuseDrop), string(RefuseUnreachable)}}
 )
+
+const noLBLC = "picks by the destination address, which is the VIP for every flow of a service: all would go to one real server; " +
+	"use maglev with hash: source for clients that come back, or wlc for load"
 
 // refusal returns the sentence that refuses s, or "" for a known word.
 func (w words) refusal(s string) string {
 	if slices.Contains(w.known, s) {
 		return ""
+	}
+	if sentence, ok := w.instead[s]; ok {
+		return s + ": " + sentence
 	}
 	choices := "use " + strings.Join(w.known, ", ")
 	if slices.Contains(w.planned, s) {
@@ -47,9 +57,8 @@ func (w words) refusal(s string) string {
 
 // Keys of a later version, refused rather than passed over.
 var (
-	plannedServiceKeys = []string{"slow_start", "on_down", "sorry_server", "quorum", "hysteresis", "strict_tcp",
-		"one_packet", "outlier", "vlan", "fallback", "rate_limit"}
-	plannedRealServerKeys = []string{"slow_start", "max_flows", "vlan", "forwarding", "health_check"}
+	plannedServiceKeys    = []string{"strict_tcp", "one_packet", "outlier", "vlan", "rate_limit"}
+	plannedRealServerKeys = []string{"vlan", "forwarding", "health_check"}
 )
 
 // newService is a service of which only defaults are known.
@@ -57,7 +66,7 @@ func newService() Service {
 	return Service{
 		Scheduler:         schedulers.known[0],
 		Maglev:            Maglev{TableSize: sched.DefaultTableSize, Hash: HashFiveTuple},
-		PersistencePrefix: 32,
+		PersistencePrefix: maxPrefix,
 		OnDown:            OnDownReschedule,
 		NoRealServer:      RefuseDrop,
 		Quorum:            1,
@@ -88,16 +97,24 @@ func (d *decoder) service(n ast.Node, at *place) Service {
 	svc := newService()
 	var checks ast.Node
 	known := fields{
-		"name":         text(&svc.Name),
-		"vip":          address(&svc.VIP),
-		"protocol":     word(&svc.Protocol, protocols),
-		"port":         integer(&svc.Port, 0, math.MaxUint16),
-		"scheduler":    word(&svc.Scheduler, schedulers),
-		"maglev":       svc.Maglev.read,
-		"persistence":  persistence,
-		"timeouts":     svc.Timeouts.read,
-		"health_check": func(_ *decoder, n ast.Node, _ *place) { checks = n },
-		"real_servers": func(d *decoder, n ast.Node, at *place) { svc.RealServers = d.realServers(n, at) },
+		"name":               text(&svc.Name),
+		"vip":                address(&svc.VIP),
+		"protocol":           word(&svc.Protocol, protocols),
+		"port":               integer(&svc.Port, 0, math.MaxUint16),
+		"scheduler":          word(&svc.Scheduler, schedulers),
+		"maglev":             svc.Maglev.read,
+		"slow_start":         duration(&svc.SlowStart),
+		"gradual":            duration(&svc.Gradual),
+		"persistence":        duration(&svc.Persistence),
+		"persistence_prefix": integer(&svc.PersistencePrefix, minPrefix, maxPrefix),
+		"on_down":            word(&svc.OnDown, onDowns),
+		"no_real_server":     word(&svc.NoRealServer, refusals),
+		"quorum":             integer(&svc.Quorum, minQuorum, math.MaxUint32),
+		"hysteresis":         integer(&svc.Hysteresis, 0, math.MaxUint32),
+		"sorry_server":       svc.SorryServer.read,
+		"timeouts":           svc.Timeouts.read,
+		"health_check":       func(_ *decoder, n ast.Node, _ *place) { checks = n },
+		"real_servers":       func(d *decoder, n ast.Node, at *place) { svc.RealServers = d.realServers(n, at) },
 	}
 	d.mapping(n, at, schema{
 		fields:   known,
@@ -109,19 +126,18 @@ func (d *decoder) service(n ast.Node, at *place) Service {
 	return svc
 }
 
-func persistence(d *decoder, n ast.Node, at *place) {
-	var p Duration
-	duration(&p)(d, n, at)
-	if p != 0 {
-		d.wrong(n, at, "%s is %s: write 0s, or let maglev hash the client address (maglev: {hash: source})", p, notAvailable)
-	}
-}
-
 func (m *Maglev) read(d *decoder, n ast.Node, at *place) {
 	d.mapping(n, at, schema{fields: fields{
 		"table_size": integer(&m.TableSize, 0, math.MaxInt),
 		"hash":       word(&m.Hash, hashKeys),
 	}})
+}
+
+func (s *SorryServer) read(d *decoder, n ast.Node, at *place) {
+	d.mapping(n, at, schema{
+		fields:   fields{"address": address(&s.Address), "mac": text(&s.MAC), "port": refuse(noPort)},
+		required: []string{"address"},
+	})
 }
 
 func (t *Timeouts) read(d *decoder, n ast.Node, at *place) {
@@ -141,14 +157,18 @@ func (d *decoder) realServers(n ast.Node, at *place) []RealServer {
 	return servers
 }
 
+const noPort = "a real server has no port of its own: direct routing hands on the packet as it came, so the port " +
+	"cannot be translated; delete it and let the real server listen on the service's port"
+
 func (d *decoder) realServer(n ast.Node, at *place) RealServer {
 	rs := RealServer{Weight: 1}
 	known := fields{
-		"address": address(&rs.Address),
-		"weight":  integer(&rs.Weight, 0, math.MaxUint16),
-		"mac":     text(&rs.MAC),
-		"port": refuse("a real server has no port of its own: direct routing hands on the packet as it came, so the port " +
-			"cannot be translated; delete it and let the real server listen on the service's port"),
+		"address":         address(&rs.Address),
+		"weight":          integer(&rs.Weight, 0, math.MaxUint16),
+		"mac":             text(&rs.MAC),
+		"upper_threshold": integer(&rs.UpperThreshold, 0, math.MaxUint32),
+		"lower_threshold": integer(&rs.LowerThreshold, 0, math.MaxUint32),
+		"port":            refuse(noPort),
 	}
 	d.mapping(n, at, schema{
 		fields:   known,

@@ -36,6 +36,7 @@ func drawService(t *rapid.T, name string, vip netip.Addr) Service {
 	svc.Scheduler = rapid.SampledFrom(schedulers.known).Draw(t, "scheduler")
 	svc.Maglev.TableSize = rapid.SampledFrom([]int{65537, 251, 1009}).Draw(t, "table_size")
 	svc.Maglev.Hash = rapid.SampledFrom([]HashKey{HashFiveTuple, HashSource}).Draw(t, "hash")
+	drawAvailability(t, &svc)
 	flowTimeout := rapid.Map(rapid.SampledFrom([]int{1, 60, 90, 120, 300, 900, 86400}), func(s int) Duration { return Duration(time.Duration(s) * time.Second) })
 	svc.Timeouts = Timeouts{flowTimeout.Draw(t, "established"), flowTimeout.Draw(t, "syn"), flowTimeout.Draw(t, "fin"), flowTimeout.Draw(t, "udp")}
 	svc.HealthChecks = drawChecks(t, svc)
@@ -44,9 +45,26 @@ func drawService(t *rapid.T, name string, vip netip.Addr) Service {
 		if rapid.Bool().Draw(t, "static") {
 			rs.MAC = fmt.Sprintf("02:00:00:00:01:%02x", last)
 		}
+		rs.UpperThreshold = rapid.SampledFrom([]uint32{0, 2, 4294967295}).Draw(t, "upper_threshold")
+		if rs.UpperThreshold > 0 {
+			rs.LowerThreshold = rapid.Uint32Range(0, 1).Draw(t, "lower_threshold")
+		}
 		svc.RealServers = append(svc.RealServers, rs)
 	}
 	return svc
+}
+
+// drawAvailability draws how changes of weights and states take effect, and what happens when real servers are down.
+func drawAvailability(t *rapid.T, svc *Service) {
+	ramp := rapid.SampledFrom([]Duration{0, Duration(30 * time.Second), maxRamp})
+	svc.SlowStart, svc.Gradual = ramp.Draw(t, "slow_start"), ramp.Draw(t, "gradual")
+	svc.Persistence = rapid.SampledFrom([]Duration{0, minFlowTimeout, maxFlowTimeout}).Draw(t, "persistence")
+	svc.PersistencePrefix = rapid.Uint8Range(minPrefix, maxPrefix).Draw(t, "persistence_prefix")
+	svc.OnDown = OnDown(rapid.SampledFrom(onDowns.known).Draw(t, "on_down"))
+	svc.NoRealServer = Refusal(rapid.SampledFrom(refusals.known).Draw(t, "no_real_server"))
+	svc.Quorum = rapid.SampledFrom([]uint32{1, 2, 4294967295}).Draw(t, "quorum")
+	svc.Hysteresis = rapid.SampledFrom([]uint32{0, svc.Quorum - 1}).Draw(t, "hysteresis")
+	svc.SorryServer = rapid.SampledFrom([]SorryServer{{}, {Address: ip(119)}, {Address: ip(118), MAC: "02:00:00:00:01:18"}}).Draw(t, "sorry_server")
 }
 
 func drawChecks(t *rapid.T, svc Service) HealthChecks {

@@ -20,6 +20,11 @@ const (
 
 	minFlowTimeout = Duration(time.Second)
 	maxFlowTimeout = Duration(24 * time.Hour)
+	maxRamp        = Duration(time.Hour) // of slow_start and gradual
+
+	minPrefix = 1 // bits of an IPv4 address that tell clients apart: with none, all would be one
+	maxPrefix = 32
+	minQuorum = 1
 
 	// With 100 positions a server, shares keep within 1 % of the weights.
 	positionsPerServer = 100
@@ -109,6 +114,8 @@ func (v *validator) state(s State) {
 	for i, svc := range s.Services {
 		at := services.item(i, serviceLabel(svc.Name))
 		v.options(svc, at)
+		v.availability(svc, at)
+		v.sorryServer(svc, at.in("sorry_server"), vips, macs)
 		v.healthChecks(svc, at.in("health_check"))
 		v.realServers(svc.RealServers, at.in("real_servers"), vips, macs)
 	}
@@ -167,7 +174,7 @@ func (v *validator) vip(vip netip.Addr, at *place) {
 	}
 }
 
-// options judges the scheduler, its table and the timeouts.
+// options judges the scheduler, its table, the ramps, persistence and the timeouts.
 func (v *validator) options(svc Service, at *place) {
 	if sentence := schedulers.refusal(svc.Scheduler); sentence != "" {
 		v.wrong(at.in("scheduler"), "%s", sentence)
@@ -175,6 +182,14 @@ func (v *validator) options(svc Service, at *place) {
 	v.tableSize(svc, at.in("maglev").in("table_size"))
 	if sentence := hashKeys.refusal(string(svc.Maglev.Hash)); sentence != "" {
 		v.wrong(at.in("maglev").in("hash"), "%s", sentence)
+	}
+	v.duration(svc.SlowStart, at.in("slow_start"), 0, maxRamp)
+	v.duration(svc.Gradual, at.in("gradual"), 0, maxRamp)
+	if svc.Persistence != 0 {
+		v.duration(svc.Persistence, at.in("persistence"), minFlowTimeout, maxFlowTimeout)
+	}
+	if svc.PersistencePrefix < minPrefix || svc.PersistencePrefix > maxPrefix {
+		v.wrong(at.in("persistence_prefix"), "%d is out of range: %s", svc.PersistencePrefix, rangeText(minPrefix, maxPrefix))
 	}
 	timeouts := at.in("timeouts")
 	v.duration(svc.Timeouts.Established, timeouts.in("established"), minFlowTimeout, maxFlowTimeout)
@@ -220,7 +235,8 @@ func (v *validator) realServers(servers []RealServer, at *place, vips map[netip.
 		}
 		seen[rs.Address] = at
 		v.address(rs.Address, at.in("address"), vips)
-		v.mac(rs, at.in("mac"), macs)
+		v.mac(rs.Address, rs.MAC, at.in("mac"), macs)
+		v.thresholds(rs, at)
 	}
 }
 
@@ -247,22 +263,22 @@ func (v *validator) address(rip netip.Addr, at *place, vips map[netip.Addr]*plac
 }
 
 // mac judges a static MAC; macs are those given so far, by real server.
-func (v *validator) mac(rs RealServer, at *place, macs map[netip.Addr]string) {
-	if rs.MAC == "" {
+func (v *validator) mac(rip netip.Addr, text string, at *place, macs map[netip.Addr]string) {
+	if text == "" {
 		return
 	}
-	mac, err := frame.ParseMAC(rs.MAC)
+	mac, err := frame.ParseMAC(text)
 	if err != nil {
-		v.wrong(at, `%q is not a MAC address, such as "02:00:00:00:01:22"`, rs.MAC)
+		v.wrong(at, `%q is not a MAC address, such as "02:00:00:00:01:22"`, text)
 		return
 	}
 	if !mac.Host() {
-		v.wrong(at, "%s is no host's own address: write the MAC of the real server's NIC", rs.MAC)
+		v.wrong(at, "%s is no host's own address: write the MAC of the real server's NIC", text)
 		return
 	}
-	if other, given := macs[rs.Address]; given && other != mac.String() {
-		v.wrong(at, "%s has the MAC %s in another service: write the same one, or none", rs.Address, other)
+	if other, given := macs[rip]; given && other != mac.String() {
+		v.wrong(at, "%s has the MAC %s in another service: write the same one, or none", rip, other)
 		return
 	}
-	macs[rs.Address] = mac.String()
+	macs[rip] = mac.String()
 }

@@ -35,10 +35,11 @@ func value[T comparable](key string, old, now T, usual ...T) want {
 	return want{key: key, flow: scalarText(now), same: old == now, unsaid: slices.Contains(usual, now)}
 }
 
-// optional wants text that is not there when empty.
-func optional(key, old, now string) want {
-	w := value(key, old, now, "")
-	w.removed = now == ""
+// optional wants a scalar that is not there when zero.
+func optional[T comparable](key string, old, now T) want {
+	var none T
+	w := value(key, old, now, none)
+	w.removed = now == none
 	return w
 }
 
@@ -113,6 +114,15 @@ func serviceWants(old, now Service) []want {
 		value("scheduler", old.Scheduler, now.Scheduler, usual.Scheduler),
 		nested("maglev", old.Maglev == now.Maglev, now.Maglev == usual.Maglev,
 			maglevWants(old.Maglev, now.Maglev), maglevWants(Maglev{}, now.Maglev)),
+		value("slow_start", old.SlowStart, now.SlowStart, usual.SlowStart),
+		value("gradual", old.Gradual, now.Gradual, usual.Gradual),
+		value("persistence", old.Persistence, now.Persistence, usual.Persistence),
+		value("persistence_prefix", old.PersistencePrefix, now.PersistencePrefix, usual.PersistencePrefix),
+		value("on_down", old.OnDown, now.OnDown, usual.OnDown),
+		value("no_real_server", old.NoRealServer, now.NoRealServer, usual.NoRealServer),
+		value("quorum", old.Quorum, now.Quorum, usual.Quorum),
+		value("hysteresis", old.Hysteresis, now.Hysteresis, usual.Hysteresis),
+		sorryServerWant(old.SorryServer, now.SorryServer),
 		nested("timeouts", old.Timeouts == now.Timeouts, now.Timeouts == usual.Timeouts,
 			timeoutWants(old.Timeouts, now.Timeouts), timeoutWants(Timeouts{}, now.Timeouts)),
 		checksWant(old, now),
@@ -125,6 +135,20 @@ func maglevWants(old, now Maglev) []want {
 	return []want{
 		value("table_size", old.TableSize, now.TableSize, usual.TableSize),
 		value("hash", old.Hash, now.Hash, usual.Hash),
+	}
+}
+
+func sorryServerWant(old, now SorryServer) want {
+	none := now == SorryServer{}
+	w := nested("sorry_server", old == now, none, sorryServerWants(old, now), sorryServerWants(SorryServer{}, now))
+	w.removed = none
+	return w
+}
+
+func sorryServerWants(old, now SorryServer) []want {
+	return []want{
+		value("address", old.Address, now.Address),
+		optional("mac", old.MAC, now.MAC),
 	}
 }
 
@@ -187,6 +211,8 @@ func realServerWants(old, now RealServer, usualWeight ...uint16) []want {
 		value("address", old.Address, now.Address),
 		value("weight", old.Weight, now.Weight, usualWeight...),
 		optional("mac", old.MAC, now.MAC),
+		optional("upper_threshold", old.UpperThreshold, now.UpperThreshold),
+		optional("lower_threshold", old.LowerThreshold, now.LowerThreshold),
 	}
 }
 
