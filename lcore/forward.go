@@ -158,6 +158,9 @@ func (w *Worker) inspectICMP(ip *frame.IPv4, i int) Verdict {
 }
 
 func (w *Worker) puntIP(s *Snapshot, ip *frame.IPv4, i int) Verdict {
+	if ip.Protocol() == frame.ProtocolVRRP {
+		return w.punt(PuntVRRP, i)
+	}
 	if ip.Destination() != s.dip {
 		return w.punt(PuntOther, i)
 	}

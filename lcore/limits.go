@@ -4,10 +4,12 @@ import "turnout/flowtable"
 
 // puntsPerSecond says how many frames of a kind one lcore punts in a second, so that a flood of one kind neither starves
 // the others nor the kernel. Replies stand far above the rest: they are the answers to thousands of health checks a second.
-var puntsPerSecond = [PuntKinds]uint32{PuntARP: 8_000, PuntEcho: 4_000, PuntReply: 400_000, PuntDIP: 32_000, PuntOther: 16_000}
+var puntsPerSecond = [PuntKinds]uint32{
+	PuntARP: 8_000, PuntEcho: 4_000, PuntReply: 400_000, PuntVRRP: 1_600, PuntDIP: 32_000, PuntOther: 16_000,
+}
 
-// puntReserve is the share of the punt ring, one part in so many, that is kept for what the VIPs and the health of real
-// servers depend on: strangers' frames to the kernel find the ring full before it is.
+// puntReserve is the share of the punt ring, one part in so many, that is kept for what the VIPs, the role and the health
+// of real servers depend on: strangers' frames to the kernel find the ring full before it is.
 const puntReserve = 2
 
 // limits are token buckets, one a kind, filled at every tick and never above a quarter of a second's worth.

@@ -163,7 +163,7 @@ var oddities = []func(r *rapid.T) edit{
 		return put(atFragment, rapid.Byte().Draw(r, "fragment"), rapid.ByteRange(0, 1).Draw(r, "offset"))
 	},
 	func(r *rapid.T) edit {
-		return put(atProtocol, rapid.SampledFrom([]byte{frame.ProtocolICMP, 47, frame.ProtocolTCP, frame.ProtocolUDP}).Draw(r, "protocol"))
+		return put(atProtocol, rapid.SampledFrom([]byte{frame.ProtocolICMP, 47, frame.ProtocolVRRP, frame.ProtocolTCP, frame.ProtocolUDP}).Draw(r, "protocol"))
 	},
 	func(r *rapid.T) edit {
 		return destination(rapid.SampledFrom([]uint32{dip, 0, 1<<32 - 1, addr("224.0.0.1"), addr("192.168.57.1"), otherVIP}).Draw(r, "destination"))

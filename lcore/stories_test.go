@@ -271,6 +271,12 @@ func puntStories(t testing.TB) []story {
 		{name: "punt_reply", spec: town(t), steps: []step{
 			{frame: with(toDIP, from(realMAC(0))), want: "punt reply"},
 		}},
+		{name: "punt_vrrp", spec: town(t), before: punts(multicast, 10_000), steps: []step{ // a flood of others is beside it
+			{frame: multicast, want: "drop punt_limited"},
+			{frame: with(multicast, put(atProtocol, frame.ProtocolVRRP)), want: "punt vrrp"},
+			{frame: with(toDIP, put(atProtocol, frame.ProtocolVRRP)), want: "punt vrrp"}, // unicast_peer
+			{frame: with(toVIP(t, "192.168.57.100", &layers.UDP{}), put(atProtocol, frame.ProtocolVRRP)), want: "drop protocol"},
+		}},
 		{name: "punt_dip", spec: town(t), steps: []step{
 			{frame: toDIP, want: "punt dip"},
 			{frame: with(toDIP, put(atFragment, 0x20, 0)), want: "punt dip"},

@@ -104,6 +104,8 @@ func (w *twin) decide(f []byte) end {
 	}
 	dst := netip.AddrFrom4([4]byte(pkt[16:20]))
 	switch {
+	case !w.isVIP(dst) && pkt[9] == 112:
+		return punted(lcore.PuntVRRP)
 	case !w.isVIP(dst) && dst == address(w.spec.DIP) && w.isReal(frame.MAC(f[6:12])):
 		return punted(lcore.PuntReply)
 	case !w.isVIP(dst) && dst == address(w.spec.DIP):

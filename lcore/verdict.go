@@ -50,12 +50,13 @@ const (
 	PuntARP   PuntKind = iota // ARP requests and replies, broadcast or to our MAC
 	PuntEcho                  // ICMP echo requests to a VIP
 	PuntReply                 // to the DIP, from a real server: health checks' answers
+	PuntVRRP                  // VRRP to the DIP or by multicast: what decides between the directors of a pair
 	PuntDIP                   // to the DIP, from elsewhere: ssh, ping
 	PuntOther                 // what else the kernel may want: broadcast, multicast, other addresses
 	PuntKinds                 // how many there are
 )
 
-var puntNames = [PuntKinds]string{PuntARP: "arp", PuntEcho: "echo", PuntReply: "reply", PuntDIP: "dip", PuntOther: "other"}
+var puntNames = [PuntKinds]string{PuntARP: "arp", PuntEcho: "echo", PuntReply: "reply", PuntVRRP: "vrrp", PuntDIP: "dip", PuntOther: "other"}
 
 // String is the kind's name in metrics.
 func (k PuntKind) String() string { return puntNames[k] }

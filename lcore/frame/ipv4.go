@@ -22,6 +22,7 @@ const (
 	ProtocolICMP = 1
 	ProtocolTCP  = 6
 	ProtocolUDP  = 17
+	ProtocolVRRP = 112
 )
 
 // IPv4 is a view of an IPv4 header without its options.
