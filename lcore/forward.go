@@ -204,7 +204,7 @@ func (w *Worker) choose(s *Snapshot) {
 // nothing and answers false.
 func (w *Worker) steady(s *Snapshot, svc *service, p *pending, f *flowtable.Flow) bool {
 	at := svc.first + uint32(f.Slot)
-	if uint32(f.Slot) >= svc.count || s.reals[at].state == RealGone || f.State.Next(p.flags) != f.State {
+	if uint32(f.Slot) >= svc.count || s.reals[at].state <= RealDown || f.State.Next(p.flags) != f.State {
 		return false
 	}
 	f.Expiry = w.now + svc.timeouts[f.State&7]
@@ -237,7 +237,7 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 // reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
 func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow, reopened bool) uint32 {
 	key := &w.keys[i&(BurstSize-1)]
-	slot := svc.table.Pick(packetHash(s, svc, key), &w.cursors[key.Service])
+	slot := svc.table().Pick(packetHash(s, svc, key), &w.cursors[key.Service])
 	if slot == sched.None {
 		return noReal
 	}
@@ -262,7 +262,8 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow,
 func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
 	hash := packetHash(s, svc, key)
-	slot := svc.table.Pick(hash, &w.cursors[key.Service])
+	table := svc.table()
+	slot := table.Pick(hash, &w.cursors[key.Service])
 	if slot == sched.None {
 		return noReal
 	}
@@ -272,7 +273,7 @@ func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 		f = w.flows.Insert(w.hashes[i&(BurstSize-1)], key, w.now)
 	}
 	if f == nil {
-		return svc.first + uint32(svc.table.PickByHash(hash))
+		return svc.first + uint32(table.PickByHash(hash))
 	}
 	f.Slot, f.State, f.Start, f.Expiry = slot, state, w.seconds(), w.now+svc.timeouts[state&7]
 	at := svc.first + uint32(slot)
@@ -292,9 +293,8 @@ func firstState(svc *service, p *pending) flowtable.State {
 
 // packetHash is the keyed hash that picks the real server: the same on every director with the same key.
 func packetHash(s *Snapshot, svc *service, key *flowtable.Key) uint64 {
-	mask := uint64(svc.hashMask)
-	ports := uint64(key.ClientPort)&mask<<16 | uint64(key.VIPPort)&mask
-	addresses := uint64(key.Client)<<32 | uint64(svc.vip)
+	ports := uint64(key.ClientPort&svc.portMask)<<16 | uint64(key.VIPPort&svc.portMask)
+	addresses := uint64(key.Client&svc.clientMask)<<32 | uint64(svc.vip)
 	h := fold(addresses^s.maglevKey[0], ports^s.maglevKey[1])
 	return fold(h^s.maglevKey[1], s.maglevKey[0])
 }

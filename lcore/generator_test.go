@@ -143,7 +143,7 @@ func bigSpec(t testing.TB, services, reals int) *lcore.Spec {
 		t.Fatal(err)
 	}
 	for id := range services {
-		svc := lcore.ServiceSpec{ID: uint16(id), VIP: vip + uint32(id/2), Protocol: 6, Port: uint16(80 + id%2), Timeouts: timeouts, Table: plan.Table(servers)}
+		svc := lcore.ServiceSpec{ID: uint16(id), VIP: vip + uint32(id/2), Protocol: 6, Port: uint16(80 + id%2), Timeouts: timeouts, Table: holderOf(plan.Table(servers))}
 		for slot := range reals {
 			n := id*reals + slot
 			mac := [6]byte{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}

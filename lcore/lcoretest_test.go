@@ -3,6 +3,7 @@ package lcore_test
 import (
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gopacket/gopacket"
@@ -61,8 +62,15 @@ func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, f
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Table = plan.Table(servers)
+	spec.Table = holderOf(plan.Table(servers))
 	return spec
+}
+
+// holderOf makes a holder of a table.
+func holderOf(t *sched.Table) *atomic.Pointer[sched.Table] {
+	holder := new(atomic.Pointer[sched.Table])
+	holder.Store(t)
+	return holder
 }
 
 func spec(services ...lcore.ServiceSpec) *lcore.Spec {

@@ -64,14 +64,14 @@ var cast = []struct {
 	port      uint16
 	first, n  int // real servers
 	scheduler string
-	source    bool
+	hash      lcore.HashKey
 }{
-	{vip, frame.ProtocolTCP, 80, 0, 3, "maglev", false},
-	{vip, frame.ProtocolUDP, 53, 3, 2, "maglev", true},
-	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wrr", false},
-	{otherVIP, frame.ProtocolTCP, 80, 7, 3, "rr", false},
-	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "maglev", false},
-	{thirdVIP, frame.ProtocolTCP, 80, 11, 2, "maglev", true},
+	{vip, frame.ProtocolTCP, 80, 0, 3, "maglev", lcore.HashTuple},
+	{vip, frame.ProtocolUDP, 53, 3, 2, "maglev", lcore.HashSource},
+	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wrr", lcore.HashTuple},
+	{otherVIP, frame.ProtocolTCP, 80, 7, 3, "rr", lcore.HashTuple},
+	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "maglev", lcore.HashDestination},
+	{thirdVIP, frame.ProtocolTCP, 80, 11, 2, "maglev", lcore.HashSource},
 }
 
 func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
@@ -87,7 +87,7 @@ func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
 func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lcore.Spec {
 	s := spec()
 	for i, c := range cast {
-		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, HashSource: c.source, Timeouts: timeouts}
+		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, Hash: c.hash, Timeouts: timeouts}
 		var servers []sched.Server
 		for slot := range c.n {
 			n := c.first + slot
@@ -96,7 +96,7 @@ func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lc
 			servers = append(servers, sched.Server{ID: letter(n), Slot: uint16(slot), Weight: uint32(slot + 1), Usable: state == up})
 		}
 		svc.Withdrawn = c.vip == thirdVIP && withdrawn
-		svc.Table = tableOf(t, c.scheduler, servers)
+		svc.Table = holderOf(tableOf(t, c.scheduler, servers))
 		s.Services = append(s.Services, svc)
 	}
 	return s

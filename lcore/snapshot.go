@@ -1,6 +1,8 @@
 package lcore
 
 import (
+	"sync/atomic"
+
 	"turnout/flowtable"
 	"turnout/lcore/frame"
 	"turnout/sched"
@@ -19,16 +21,35 @@ type Spec struct {
 
 // ServiceSpec is a virtual service.
 type ServiceSpec struct {
-	ID         uint16 // small numbers: the snapshot has room for every one below the largest
-	VIP        uint32
-	Protocol   uint8
-	Port       uint16 // 0: every port without a service of its own
-	HashSource bool   // the client address alone picks the real server
-	Withdrawn  bool   // no longer configured; known only until its last flow has gone
-	Timeouts   Timeouts
-	Table      *sched.Table // nil: no real server can take a flow
-	Reals      []RealSpec   // by slot
+	ID          uint16 // small numbers: the snapshot has room for every one below the largest
+	VIP         uint32
+	Protocol    uint8
+	Port        uint16 // 0: every port without a service of its own
+	Hash        HashKey
+	Withdrawn   bool // no longer configured; known only until its last flow has gone
+	Unreachable bool // what no real server can take is answered by ICMP port unreachable
+	Timeouts    Timeouts
+
+	// A new flow goes where the client's flows before went, until Persistence ticks after the last of them; 0: it does
+	// not. The first PersistencePrefix bits of an address, at most 32, make a client.
+	Persistence       uint32
+	PersistencePrefix uint8
+
+	// Table holds the scheduler's table in force: management may put another one of the same real servers there, with
+	// no new snapshot. Without a holder or a table no real server can take a flow.
+	Table *atomic.Pointer[sched.Table]
+	Reals []RealSpec // by slot
 }
+
+// HashKey says what of a packet is hashed for the scheduler.
+type HashKey uint8
+
+// What can be hashed.
+const (
+	HashTuple       HashKey = iota // client and VIP, and their L4 ports
+	HashSource                     // client and VIP
+	HashDestination                // the VIP
+)
 
 // Timeouts say by a flow's state how many ticks of the flow table's clock it may be silent.
 type Timeouts [8]uint32
@@ -46,6 +67,7 @@ type RealState uint8
 // The states of a real server. The zero value gets nothing.
 const (
 	RealGone     RealState = iota // down, removed or without a MAC: its flows are scheduled again
+	RealDown                      // down: its flows stay, and their packets are dropped
 	RealDraining                  // keeps its flows, gets no new ones
 	RealUp                        // gets new flows
 )
@@ -69,15 +91,17 @@ type Snapshot struct {
 
 // service is what the lcores know of a virtual service: one cache line.
 type service struct {
-	table    *sched.Table
-	first    uint32 // its real servers stand at reals[first:first+count]
-	count    uint32
-	vip      uint32
-	vipIndex uint16
-	hashMask uint16 // all ones, or 0 where only the client address is hashed
-	timeouts Timeouts
-	udp      bool
-	_        [7]byte
+	holder      *atomic.Pointer[sched.Table]
+	first       uint32 // its real servers stand at reals[first:first+count]
+	count       uint32
+	vip         uint32
+	vipIndex    uint16
+	portMask    uint16 // all ones where the L4 ports are hashed, else 0
+	timeouts    Timeouts
+	clientMask  uint32 // the bits of the client address that are hashed
+	udp         bool
+	unreachable bool
+	_           [2]byte
 }
 
 // real is what the lcores know of a real server of a service.
@@ -115,20 +139,35 @@ func (s *Snapshot) compileServices(spec *Spec) {
 	}
 }
 
-// noTable answers for services without a table: no server can take a flow.
-var noTable = new(sched.Table)
+// What stands for a table and its holder where a service has none: no server can take a flow.
+var (
+	noTable  = new(sched.Table)
+	noHolder = new(atomic.Pointer[sched.Table])
+)
+
+// table is the scheduler's table in force.
+func (svc *service) table() *sched.Table {
+	if t := svc.holder.Load(); t != nil {
+		return t
+	}
+	return noTable
+}
+
+// masks say of each HashKey what of client address and L4 ports is hashed.
+var masks = [...]struct {
+	client uint32
+	ports  uint16
+}{HashTuple: {1<<32 - 1, 1<<16 - 1}, HashSource: {client: 1<<32 - 1}, HashDestination: {}}
 
 func (s *Snapshot) addService(spec *ServiceSpec) {
 	svc := &s.services[spec.ID]
 	*svc = service{
-		table: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP, hashMask: 0xffff,
-		timeouts: spec.Timeouts, udp: spec.Protocol == frame.ProtocolUDP,
+		holder: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP,
+		clientMask: masks[spec.Hash].client, portMask: masks[spec.Hash].ports,
+		timeouts: spec.Timeouts, udp: spec.Protocol == frame.ProtocolUDP, unreachable: spec.Unreachable,
 	}
-	if svc.table == nil {
-		svc.table = noTable
-	}
-	if spec.HashSource {
-		svc.hashMask = 0
+	if svc.holder == nil {
+		svc.holder = noHolder
 	}
 	for i := range spec.Reals {
 		s.reals = append(s.reals, s.compileReal(&spec.Reals[i]))

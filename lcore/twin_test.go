@@ -201,7 +201,7 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 		state = flowtable.None.Next(flags)
 	}
 	if state == flowtable.Close {
-		return svc.Table.PickByHash(w.hash(svc, id))
+		return svc.Table.Load().PickByHash(w.hash(svc, id))
 	}
 	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.second()}
 	w.countersOf(&svc.Reals[slot]).Connections++
@@ -212,11 +212,11 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 func (w *twin) second() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
 
 func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
-	if svc.Table == nil {
+	if svc.Table == nil || svc.Table.Load() == nil {
 		return sched.None
 	}
 	cursor := w.cursors[svc.ID]
-	slot := svc.Table.Pick(w.hash(svc, id), &cursor)
+	slot := svc.Table.Load().Pick(w.hash(svc, id), &cursor)
 	w.cursors[svc.ID] = cursor
 	return slot
 }
@@ -225,7 +225,10 @@ func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
 func (w *twin) hash(svc *lcore.ServiceSpec, id flowID) uint64 {
 	client, vip := id.client.As4(), address(svc.VIP).As4()
 	ports := uint64(id.clientPort)*65536 + uint64(id.vipPort)
-	if svc.HashSource {
+	switch svc.Hash {
+	case lcore.HashDestination:
+		client, ports = [4]byte{}, 0
+	case lcore.HashSource:
 		ports = 0
 	}
 	key := w.spec.MaglevKey

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -104,8 +105,10 @@ func (l *line) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	holder := new(atomic.Pointer[sched.Table])
+	holder.Store(plan.Table(servers))
 	l.worker.Publish(lcore.Compile(&lcore.Spec{Epoch: 7, PortMAC: l.port.MAC(), Services: []lcore.ServiceSpec{{
-		VIP: 0x0a000001, Protocol: frame.ProtocolUDP, Port: 53, Table: plan.Table(servers), Timeouts: lcore.Timeouts{0, 0, 0, 0, 0, 0, 1600},
+		VIP: 0x0a000001, Protocol: frame.ProtocolUDP, Port: 53, Table: holder, Timeouts: lcore.Timeouts{0, 0, 0, 0, 0, 0, 1600},
 		Reals: []lcore.RealSpec{{MAC: frame.MAC{2, 0, 0, 0, 0, 9}, State: lcore.RealUp}},
 	}}}))
 	waitFor(t, "the lcore looks at the new snapshot", func() bool { return l.worker.ReadCounters().Epoch == 7 })

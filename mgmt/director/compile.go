@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,7 +33,7 @@ func (d *Director) compileService(svc *store.Service, id *identity, old *compile
 	c := &compiled{view: &serviceView{Service: *svc}}
 	c.spec = lcore.ServiceSpec{
 		ID: id.id, VIP: ipv4(svc.VIP), Protocol: protocolNumber(svc.Protocol), Port: svc.Port,
-		HashSource: svc.Maglev.Hash == store.HashSource, Timeouts: ticks(&svc.Timeouts), Reals: id.reals(),
+		Hash: hashKeys[svc.Maglev.Hash], Timeouts: ticks(&svc.Timeouts), Reals: id.reals(),
 	}
 	var servers []sched.Server
 	for _, rs := range svc.RealServers {
@@ -69,9 +70,12 @@ func (c *compiled) schedule(svc *store.Service, servers []sched.Server, old *com
 	} else if c.plan, err = scheduler.Plan(servers, options); err != nil {
 		return err
 	}
-	c.spec.Table = c.plan.Table(servers)
+	c.spec.Table = new(atomic.Pointer[sched.Table])
+	c.spec.Table.Store(c.plan.Table(servers))
 	return nil
 }
+
+var hashKeys = map[store.HashKey]lcore.HashKey{store.HashFiveTuple: lcore.HashTuple, store.HashSource: lcore.HashSource}
 
 // reals lists a service's slots as the lcores know them, before it is known which of the configured are alive. One that
 // was removed of late, and was alive, keeps its flows.

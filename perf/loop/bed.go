@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"turnout/flowtable"
@@ -55,7 +56,8 @@ func (b *bed) service(s, generation int) (*lcore.ServiceSpec, error) {
 	}
 	plan, err := b.plan(s, servers)
 	if err == nil {
-		spec.Table = plan.Table(servers)
+		spec.Table = new(atomic.Pointer[sched.Table])
+		spec.Table.Store(plan.Table(servers))
 	}
 	return spec, err
 }
