@@ -61,27 +61,3 @@ func TestHangupAppliesValidEditsAndRefusesBadOnesWhole(t *testing.T) {
 	}
 	wantNoFailure(t, load.stop())
 }
-
-func TestReloadsUnderLoadLoseNoRequest(t *testing.T) {
-	reloads := 50
-	if full {
-		reloads = 500
-	}
-	d := startDirector(t, settings{services: web})
-	d.waitServers("web", "up", 3)
-	load := d.segment.startLoad(t, 6, 2*time.Millisecond, webURL)
-	for i := range reloads {
-		weighted := strings.Replace(web, "{address: 192.168.57.121}", fmt.Sprintf("{address: 192.168.57.121, weight: %d}", 2+i%5), 1)
-		if i%2 == 1 {
-			weighted += "  - {name: second, vip: 192.168.57.100, protocol: udp, port: 53, real_servers: [{address: 192.168.57.122}]}\n"
-		}
-		d.reload(weighted)
-	}
-	visits := load.stop()
-	t.Logf("%d visits during %d reloads", len(visits), reloads)
-	wantNoFailure(t, visits)
-	if len(visits) < reloads {
-		t.Errorf("only %d visits during %d reloads", len(visits), reloads)
-	}
-	d.waitServers("web", "up", 3)
-}
