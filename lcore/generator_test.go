@@ -136,14 +136,14 @@ func bigSpec(t testing.TB, services, reals int) *lcore.Spec {
 	s := spec()
 	var servers []sched.Server
 	for i := range reals {
-		servers = append(servers, sched.Server{ID: "rs" + string(rune('0'+i)), Slot: uint16(i), Weight: 1, Usable: true})
+		servers = append(servers, sched.Server{ID: "rs" + string(rune('0'+i)), Slot: uint16(i), Weight: 1, Usable: true, Share: sched.FullShare})
 	}
 	plan, err := scheduler.Plan(servers, sched.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for id := range services {
-		svc := lcore.ServiceSpec{ID: uint16(id), VIP: vip + uint32(id/2), Protocol: 6, Port: uint16(80 + id%2), Timeouts: timeouts, Table: holderOf(plan.Table(servers))}
+		svc := lcore.ServiceSpec{ID: uint16(id), VIP: vip + uint32(id/2), Protocol: 6, Port: uint16(80 + id%2), Timeouts: timeouts, Table: holderOf(plan.Table(servers, 0))}
 		for slot := range reals {
 			n := id*reals + slot
 			mac := [6]byte{2, 0, 0, byte(n >> 16), byte(n >> 8), byte(n)}

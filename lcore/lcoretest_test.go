@@ -56,13 +56,13 @@ func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, f
 	for i, state := range states {
 		n := int(first) + i
 		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
-		servers = append(servers, sched.Server{ID: "rs " + letter(n), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp})
+		servers = append(servers, sched.Server{ID: "rs " + letter(n), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp, Share: sched.FullShare})
 	}
 	plan, err := scheduler.Plan(servers, sched.Options{TableSize: 251})
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec.Table = holderOf(plan.Table(servers))
+	spec.Table = holderOf(plan.Table(servers, 0))
 	return spec
 }
 

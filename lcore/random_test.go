@@ -93,7 +93,7 @@ func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lc
 			n := c.first + slot
 			state := states(n)
 			svc.Reals = append(svc.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
-			servers = append(servers, sched.Server{ID: letter(n), Slot: uint16(slot), Weight: uint32(slot + 1), Usable: state == up})
+			servers = append(servers, sched.Server{ID: letter(n), Slot: uint16(slot), Weight: uint32(slot + 1), Usable: state == up, Share: sched.FullShare})
 		}
 		svc.Withdrawn = c.vip == thirdVIP && withdrawn
 		svc.Table = holderOf(tableOf(t, c.scheduler, servers))
@@ -113,7 +113,7 @@ func tableOf(t fataler, name string, servers []sched.Server) *sched.Table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return plan.Table(servers)
+	return plan.Table(servers, 0)
 }
 
 // drawSound draws a TCP segment or UDP datagram for a service, from few clients, so that flows come back.

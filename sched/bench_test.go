@@ -31,7 +31,7 @@ func BenchmarkMaglevTable(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("M=%d/N=%d/down=%d", size, n, down), func(b *testing.B) {
 				for b.Loop() {
-					p.Table(list)
+					p.Table(list, 0)
 				}
 			})
 		}

@@ -5,7 +5,7 @@
 // immutable and shared by all lcores; [Table.Pick] reads it in constant time, whatever the algorithm:
 //
 //	plan, err := sched.Maglev.Plan(servers, options) // servers or weights changed
-//	table := plan.Table(servers)                     // a server went up or down, or is draining
+//	table := plan.Table(servers, 0)                     // a server went up or down, or is draining
 //
 // Reading order: sched.go, plan.go, table.go, then the algorithms.
 //

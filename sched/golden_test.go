@@ -24,7 +24,7 @@ func TestGoldenTables(t *testing.T) {
 		{"two down", without(weighted, 1, 5), 65537, "883a30e6594b5fcb"},
 		{"three of a thousand", only(equal(1000), 0, 10, 999), 65537, "37f5eb8fdf963bc6"},
 		{"large", equal(100), 655373, "34a9c4093b4d753c"},
-		{"IPv6", []sched.Server{{ID: "2001:db8::1", Slot: 1, Usable: true}, {ID: "2001:db8::2", Usable: true}}, 251, "11aa0e6dfbd721d9"},
+		{"IPv6", []sched.Server{{ID: "2001:db8::1", Slot: 1, Usable: true, Share: sched.FullShare}, {ID: "2001:db8::2", Usable: true, Share: sched.FullShare}}, 251, "11aa0e6dfbd721d9"},
 	} {
 		if got := checksum(owners(table(t, sched.Maglev, c.list, c.size))); got != c.want {
 			t.Errorf("%s: the table's checksum is %s, want %s", c.name, got, c.want)

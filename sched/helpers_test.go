@@ -13,7 +13,7 @@ import (
 func servers(weights ...uint32) []sched.Server {
 	list := make([]sched.Server, len(weights))
 	for i, w := range weights {
-		list[i] = sched.Server{ID: fmt.Sprintf("10.7.%d.%d", i/250, 1+i%250), Slot: uint16(i), Weight: w, Usable: true}
+		list[i] = sched.Server{ID: fmt.Sprintf("10.7.%d.%d", i/250, 1+i%250), Slot: uint16(i), Weight: w, Usable: true, Share: sched.FullShare}
 	}
 	return list
 }
@@ -57,7 +57,7 @@ func plan(t testing.TB, s *sched.Scheduler, list []sched.Server, size int) *sche
 // table returns the table of a new plan.
 func table(t testing.TB, s *sched.Scheduler, list []sched.Server, size int) *sched.Table {
 	t.Helper()
-	return plan(t, s, list, size).Table(list)
+	return plan(t, s, list, size).Table(list, 0)
 }
 
 // hashAt returns the smallest hash that belongs to a position of a table of that size.

@@ -2,11 +2,9 @@ package sched
 
 import (
 	"errors"
-	"math/bits"
 	"slices"
 	"sort"
 	"strconv"
-	"sync"
 )
 
 // Table sizes. A size over 100 times the number of servers keeps shares within about 1 % of the weights.
@@ -16,16 +14,12 @@ const (
 	MaxTableSize     = 16777213 // the largest prime under 2^24: 32 MB per table, two to three seconds to fill
 )
 
-// maxWalk bounds the search of a position for its next choice: with a tenth of the positions usable, one walk in
-// a thousand ends without.
-const maxWalk = 64
-
 // lastTurns is how many of the last free positions are found by arithmetic. Walking to the k-th last takes M/k
 // steps on average: the last 64 would take near half of all the steps at M = 65537.
 const lastTurns = 64
 
 // Maglev is consistent hashing: a flow's server depends on the packet alone, and few flows move when servers change.
-var Maglev = &Scheduler{name: "maglev", check: checkMaglev, build: buildMaglev, around: aroundMaglev}
+var Maglev = &Scheduler{name: "maglev", check: checkMaglev, build: buildMaglev}
 
 // ValidTableSize returns nil for a size that Maglev can use: a prime, so that every step walks over all positions,
 // from MinTableSize to MaxTableSize.
@@ -118,39 +112,6 @@ func roundsFor(servers []Server, largest uint64, size int) uint64 {
 		}
 		return turns >= uint64(size)
 	}))
-}
-
-// aroundMaglev gives every position whose owner is not usable to its next choice.
-func aroundMaglev(p *Plan, usable *slotSet) []uint16 {
-	last := sync.OnceValue(func() []uint16 { return populate(p.only(usable), len(p.base)) })
-	slots := make([]uint16, len(p.base))
-	for at, owner := range p.base {
-		if !usable[owner] {
-			owner = nextChoice(p.base, uint32(at), usable)
-		}
-		if owner == None {
-			owner = last()[at]
-		}
-		slots[at] = owner
-	}
-	return slots
-}
-
-// nextChoice walks from a position to one whose owner is usable; None if maxWalk steps do not lead to one.
-func nextChoice(base []uint16, at uint32, usable *slotSet) uint16 {
-	size := uint32(len(base))
-	high, _ := bits.Mul64(mix(uint64(at)), uint64(size-1))
-	step := uint32(high) + 1
-	for range maxWalk {
-		at += step
-		if at >= size {
-			at -= size
-		}
-		if usable[base[at]] {
-			return base[at]
-		}
-	}
-	return None
 }
 
 func tableSize(o Options) int {

@@ -7,25 +7,26 @@ import (
 	"strconv"
 )
 
-// Plan is what a scheduler made of a service's real servers and their weights, before it is asked which of them
-// are usable. It is immutable.
+// Plan is what a scheduler made of a service's real servers and their weights, before it is asked how they are now.
+// It is immutable.
 type Plan struct {
 	scheduler *Scheduler
 	options   Options
-	servers   []Server // sorted by ID, weights at least 1, Usable cleared
-	base      []uint16 // the positions if all servers are usable
+	servers   []Server // as canonical returns them
+	base      []uint16 // the positions if every server takes all its own
+	room      int      // one more than the largest slot
 }
 
-// slotSet tells for every slot whether it is in the set.
-type slotSet [1 << 16]bool
-
-// Plan compiles the servers, in any order; Usable is ignored. The error says which server or option is at fault.
+// Plan compiles the servers, in any order; how they are now is ignored. The error says which server or option is at fault.
 func (s *Scheduler) Plan(servers []Server, o Options) (*Plan, error) {
 	p := &Plan{scheduler: s, options: o, servers: canonical(servers)}
 	if err := s.validate(p.servers, o); err != nil {
 		return nil, err
 	}
 	p.base = s.build(p.servers, o)
+	for _, s := range p.servers {
+		p.room = max(p.room, int(s.Slot)+1)
+	}
 	return p, nil
 }
 
@@ -34,40 +35,64 @@ func (p *Plan) Fits(s *Scheduler, servers []Server, o Options) bool {
 	return p.scheduler == s && p.options == o && slices.Equal(p.servers, canonical(servers))
 }
 
-// Table returns the table for the servers whose Usable is true. They are told by their slots; a server of the plan
-// that is missing from the list is not usable. If all are usable, the tables of a plan share their memory.
-func (p *Plan) Table(servers []Server) *Table {
-	var usable slotSet
-	for _, s := range servers {
-		usable[s.Slot] = s.Usable
-	}
-	return &Table{slots: p.slots(&usable), bySequence: p.scheduler.bySequence}
+// Table returns the table for the servers as they are now, in any order. They are told by their slots; a server of
+// the plan that is missing from the list takes nothing. If every server takes all its own, the tables of a plan share
+// their memory. flows is how many new flows a scheduler that counts should foresee; others ignore it.
+func (p *Plan) Table(servers []Server, flows int) *Table {
+	able := p.able(servers)
+	return &Table{slots: p.slots(able), bySequence: p.scheduler.bySequence}
 }
 
-func (p *Plan) slots(usable *slotSet) []uint16 {
-	able := p.only(usable)
+// slots returns the positions with those servers that are able to take some.
+func (p *Plan) slots(able []Server) []uint16 {
 	switch {
-	case len(able) == len(p.servers):
-		return p.base
 	case len(able) == 0:
 		return nil
-	case p.scheduler.around != nil:
-		return p.scheduler.around(p, usable)
+	case len(able) == len(p.servers) && !ramping(able):
+		return p.base
+	case p.scheduler.bySequence:
+		return ramped(p.scheduler.build(able, p.options), p.shares(able))
 	}
-	return p.scheduler.build(able, p.options)
+	return p.around(able)
 }
 
-// only returns the plan's servers whose slots are usable.
-func (p *Plan) only(usable *slotSet) []Server {
-	return slices.DeleteFunc(slices.Clone(p.servers), func(s Server) bool { return !usable[s.Slot] })
+// able returns the plan's servers that may take flows, as they are now.
+func (p *Plan) able(now []Server) []Server {
+	state := make([]Server, p.room) // by slot
+	for _, s := range now {
+		if int(s.Slot) < p.room && s.Usable {
+			state[s.Slot] = s
+		}
+	}
+	able := make([]Server, 0, len(p.servers))
+	for _, s := range p.servers {
+		if n := &state[s.Slot]; n.Share > 0 {
+			s.Usable, s.Share, s.Active, s.Inactive = true, min(n.Share, FullShare), n.Active, n.Inactive
+			able = append(able, s)
+		}
+	}
+	return able
 }
 
-// canonical returns the servers as every director sees them.
+// shares returns by slot how much of its own a server takes.
+func (p *Plan) shares(able []Server) []uint32 {
+	shares := make([]uint32, p.room)
+	for _, s := range able {
+		shares[s.Slot] = s.Share
+	}
+	return shares
+}
+
+// ramping reports whether a server may not take all its own yet.
+func ramping(servers []Server) bool {
+	return slices.ContainsFunc(servers, func(s Server) bool { return s.Share < FullShare })
+}
+
+// canonical returns the servers as every director sees them: sorted by ID, weights at least 1, and not how they are now.
 func canonical(servers []Server) []Server {
-	c := slices.Clone(servers)
-	for i := range c {
-		c[i].Weight = max(c[i].Weight, 1)
-		c[i].Usable = false
+	c := make([]Server, len(servers))
+	for i, s := range servers {
+		c[i] = Server{ID: s.ID, Slot: s.Slot, Weight: max(s.Weight, 1)}
 	}
 	slices.SortFunc(c, func(a, b Server) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Slot, b.Slot))

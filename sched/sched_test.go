@@ -112,7 +112,7 @@ func TestPlanFitsWhileOnlyUsabilityChanges(t *testing.T) {
 
 func TestServerMissingFromTheListIsNotUsable(t *testing.T) {
 	list := equal(3)
-	got := count(owners(plan(t, sched.Maglev, list, 251).Table(list[:2])))
+	got := count(owners(plan(t, sched.Maglev, list, 251).Table(list[:2], 0)))
 	if got[2] != 0 || got[0]+got[1] != 251 {
 		t.Errorf("shares are %v", got)
 	}

@@ -11,10 +11,10 @@ import (
 
 func TestRRTakesTurnsInIDOrder(t *testing.T) {
 	list := []sched.Server{
-		{ID: "10.0.0.9", Slot: 4, Weight: 1, Usable: true},
-		{ID: "10.0.0.1", Slot: 7, Weight: 50, Usable: true},
+		{ID: "10.0.0.9", Slot: 4, Weight: 1, Usable: true, Share: sched.FullShare},
+		{ID: "10.0.0.1", Slot: 7, Weight: 50, Usable: true, Share: sched.FullShare},
 		{ID: "10.0.0.5", Slot: 0, Weight: 1},
-		{ID: "10.0.0.10", Slot: 2, Weight: 3, Usable: true},
+		{ID: "10.0.0.10", Slot: 2, Weight: 3, Usable: true, Share: sched.FullShare},
 	}
 	rr := table(t, sched.RR, list, 0)
 	var cursor uint32
@@ -98,7 +98,7 @@ func TestCursorsOfLcoresStartApart(t *testing.T) {
 func TestCursorOutlivesItsTable(t *testing.T) {
 	list := equal(5)
 	p := plan(t, sched.RR, list, 0)
-	long, short := p.Table(list), p.Table(only(list, 1, 3))
+	long, short := p.Table(list, 0), p.Table(only(list, 1, 3), 0)
 	cursor := uint32(math.MaxUint32)
 	for range 20 {
 		if slot := short.Pick(0, &cursor); slot != 1 && slot != 3 {

@@ -143,7 +143,7 @@ func drawServers(t *rapid.T, atMost int, largest uint32) []sched.Server {
 	list := make([]sched.Server, len(slots))
 	for i := range list {
 		list[i] = sched.Server{ID: ids[i], Slot: slots[i], Weight: rapid.Uint32Range(1, largest).Draw(t, "weight"),
-			Usable: rapid.Bool().Draw(t, "usable")}
+			Usable: rapid.Bool().Draw(t, "usable"), Share: sched.FullShare}
 	}
 	return list
 }
@@ -157,7 +157,7 @@ func TestMaglevIsItsTwin(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := slowEffective(list, size)
-		if got := owners(p.Table(list)); !slices.Equal(got, want) {
+		if got := owners(p.Table(list, 0)); !slices.Equal(got, want) {
 			t.Fatalf("table is\n%v, the slow twin's is\n%v", got, want)
 		}
 	})
@@ -179,7 +179,7 @@ func TestWRRIsItsTwin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := sequence(p.Table(list)), slowWRR(list); !slices.Equal(got, want) {
+		if got, want := sequence(p.Table(list, 0)), slowWRR(list); !slices.Equal(got, want) {
 			t.Fatalf("sequence is %v, the slow twin's is %v", got, want)
 		}
 	})

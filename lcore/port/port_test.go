@@ -100,13 +100,13 @@ func (l *line) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	servers := []sched.Server{{ID: "a", Weight: 1, Usable: true}}
+	servers := []sched.Server{{ID: "a", Weight: 1, Usable: true, Share: sched.FullShare}}
 	plan, err := scheduler.Plan(servers, sched.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	holder := new(atomic.Pointer[sched.Table])
-	holder.Store(plan.Table(servers))
+	holder.Store(plan.Table(servers, 0))
 	l.worker.Publish(lcore.Compile(&lcore.Spec{Epoch: 7, PortMAC: l.port.MAC(), Services: []lcore.ServiceSpec{{
 		VIP: 0x0a000001, Protocol: frame.ProtocolUDP, Port: 53, Table: holder, Timeouts: lcore.Timeouts{0, 0, 0, 0, 0, 0, 1600},
 		Reals: []lcore.RealSpec{{MAC: frame.MAC{2, 0, 0, 0, 0, 9}, State: lcore.RealUp}},

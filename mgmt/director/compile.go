@@ -42,7 +42,7 @@ func (d *Director) compileService(svc *store.Service, id *identity, old *compile
 		id.slots[n].live = live
 		c.spec.Reals[n].MAC, c.spec.Reals[n].State = live.mac, live.real
 		servers = append(servers, sched.Server{
-			ID: rs.Address.String(), Slot: n, Weight: uint32(id.slots[n].weight), Usable: live.real == lcore.RealUp,
+			ID: rs.Address.String(), Slot: n, Weight: uint32(id.slots[n].weight), Usable: live.real == lcore.RealUp, Share: sched.FullShare,
 		})
 		c.view.reals = append(c.view.reals, realView{RealServer: rs, live: live, counter: id.slots[n].counter, base: id.slots[n].base})
 	}
@@ -71,7 +71,7 @@ func (c *compiled) schedule(svc *store.Service, servers []sched.Server, old *com
 		return err
 	}
 	c.spec.Table = new(atomic.Pointer[sched.Table])
-	c.spec.Table.Store(c.plan.Table(servers))
+	c.spec.Table.Store(c.plan.Table(servers, 0))
 	return nil
 }
 

@@ -48,7 +48,7 @@ func (b *bed) service(s, generation int) (*lcore.ServiceSpec, error) {
 	spec := &lcore.ServiceSpec{ID: uint16(s), VIP: firstVIP + uint32(s), Protocol: frame.ProtocolTCP, Port: vipPort, Timeouts: b.timeouts()}
 	servers := make([]sched.Server, b.reals)
 	for r := range servers {
-		servers[r] = sched.Server{ID: fmt.Sprintf("rs %d", r), Slot: uint16(r), Weight: 1, Usable: true}
+		servers[r] = sched.Server{ID: fmt.Sprintf("rs %d", r), Slot: uint16(r), Weight: 1, Usable: true, Share: sched.FullShare}
 		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(s, r), Counter: uint32(s*b.reals + r), State: lcore.RealUp})
 	}
 	if s == 0 && generation%2 == 1 {
@@ -57,7 +57,7 @@ func (b *bed) service(s, generation int) (*lcore.ServiceSpec, error) {
 	plan, err := b.plan(s, servers)
 	if err == nil {
 		spec.Table = new(atomic.Pointer[sched.Table])
-		spec.Table.Store(plan.Table(servers))
+		spec.Table.Store(plan.Table(servers, 0))
 	}
 	return spec, err
 }
