@@ -185,6 +185,10 @@ func TestWrites(t *testing.T) {
 		{"remove one", call{method: "DELETE", path: rs1}, 200,
 			"web[192.168.57.122*3 192.168.57.123*5] dns[192.168.57.124*1]"},
 		{"remove a service", call{method: "DELETE", path: "/v1/services/web"}, 200, "dns[192.168.57.124*1]"},
+		{"only plan a service", call{method: "PUT", path: "/v1/services/ntp?dry_run=true", body: strings.Replace(dns, `"dns"`, `"ntp"`, 1)}, 200, "dns[192.168.57.124*1]"},
+		{"only plan its end", call{method: "DELETE", path: "/v1/services/dns?dry_run=1"}, 200, "dns[192.168.57.124*1]"},
+		{"only plan a real server", call{method: "PUT", path: "/v1/services/dns/real-servers/192.168.57.121?dry_run=true", body: "{}"}, 200, "dns[192.168.57.124*1]"},
+		{"only plan its end", call{method: "DELETE", path: "/v1/services/dns/real-servers/192.168.57.124?dry_run=true"}, 200, "dns[192.168.57.124*1]"},
 		{"only plan", call{method: "PUT", path: "/v1/services?dry_run=true", body: `{"services":[]}`}, 200, "dns[192.168.57.124*1]"},
 		{"replace all on the generation seen", call{method: "PUT", path: "/v1/services", body: `{"services":[` + dns + `]}`,
 			headers: []string{`If-Match: "14"`}}, 200, "dns[192.168.57.123*1]"},
@@ -251,13 +255,7 @@ func TestRole(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	big := `{"services":[` + strings.Repeat(" ", 1<<20) + `]}`
-	for _, c := range []struct {
-		name   string
-		call   call
-		fail   error // of the director
-		status int
-		says   string // in the detail or one of the errors
-	}{
+	testRefusals(t, []refusal{
 		{"no such path", call{method: "GET", path: "/v1/nothing"}, nil, 404, "there is no /v1/nothing"},
 		{"no such method", call{method: "POST", path: "/v1/services"}, nil, 405, "/v1/services does not take POST: it takes GET, HEAD, PUT"},
 		{"a write to a read", call{method: "DELETE", path: "/v1/status"}, nil, 405, "it takes GET, HEAD"},
@@ -289,9 +287,26 @@ func TestRefusals(t *testing.T) {
 		{"mistakes", call{method: "PUT", path: "/v1/services", body: `{"services":[]}`}, mistakes(), 422, "services[web].vip: is the DIP"},
 		{"the file cannot be edited", call{method: "DELETE", path: "/v1/services/web"}, fmt.Errorf("services.yaml: %w", store.ErrLayout), 409, "services.yaml"},
 		{"the disk is full", call{method: "DELETE", path: "/v1/services/web"}, errors.New("write services.yaml: no space left on device"), 500, "no space left"},
+		{"no trial without a value", call{method: "DELETE", path: "/v1/services/web?dry_run"}, nil, 422, "query.dry_run: has no value: write dry_run=true"},
+		{"no trial by another name", call{method: "DELETE", path: "/v1/services/web?dry-run=true"}, nil, 422, "query.dry-run: unknown"},
+		{"it is stopping", call{method: "DELETE", path: "/v1/services/web"}, fmt.Errorf("change: %w", api.ErrStopping), 503, "turnout is stopping"},
 		{"no such role", call{method: "PUT", path: "/v1/role", body: `{"role":"king"}`}, nil, 422, "body.role: "},
 		{"role with more", call{method: "PUT", path: "/v1/role", body: `{"role":"active","now":true}`}, nil, 422, "body.now: "},
-	} {
+	})
+}
+
+// refusal is a call that changes nothing.
+type refusal struct {
+	name   string
+	call   call
+	fail   error // of the director
+	status int
+	says   string // in the detail or one of the errors
+}
+
+func testRefusals(t *testing.T, refusals []refusal) {
+	t.Helper()
+	for _, c := range refusals {
 		t.Run(c.name, func(t *testing.T) {
 			d := apitest.New()
 			d.ChangeError = c.fail

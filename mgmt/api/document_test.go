@@ -12,7 +12,7 @@ import (
 var update = flag.Bool("update", false, "rewrite openapi.json")
 
 func TestDocumentIsCommitted(t *testing.T) {
-	got, err := document(newAPI(http.NewServeMux(), nil))
+	got, err := document(newAPI(http.NewServeMux(), nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestDocumentIsCommitted(t *testing.T) {
 
 // Every body of a write must be documented as JSON with a schema, although huma sees only bytes.
 func TestDocumentShowsBodies(t *testing.T) {
-	paths := newAPI(http.NewServeMux(), nil).OpenAPI().Paths
+	paths := newAPI(http.NewServeMux(), nil, nil).OpenAPI().Paths
 	for path, want := range map[string]string{
 		"/v1/services":        "DesiredState",
 		"/v1/services/{name}": "DesiredService",
@@ -52,7 +52,7 @@ func TestDocumentShowsBodies(t *testing.T) {
 }
 
 func TestDocumentLoadsNothing(t *testing.T) {
-	doc, err := document(newAPI(http.NewServeMux(), nil))
+	doc, err := document(newAPI(http.NewServeMux(), nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

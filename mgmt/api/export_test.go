@@ -12,7 +12,7 @@ func Handler(cfg Config, local net.Addr) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	h, err := newHandler(cfg)
+	h, err := newHandler(cfg, nil)
 	if err != nil {
 		return nil, err
 	}

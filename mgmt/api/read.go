@@ -25,8 +25,8 @@ func registerReads(api huma.API, director Director) {
 	c := reads{director}
 	get(api, "get-status", "/v1/status", "The director in short", c.status)
 	get(api, "list-services", "/v1/services", "All services, as configured and live", c.services)
-	get(api, "get-service", "/v1/services/{name}", "One service", c.service, http.StatusNotFound)
-	get(api, "get-real-server", "/v1/services/{name}/real-servers/{address}", "One real server of a service", c.realServer, http.StatusNotFound)
+	get(api, "get-service", serviceCall, "One service", c.service, http.StatusNotFound)
+	get(api, "get-real-server", realServerCall, "One real server of a service", c.realServer, http.StatusNotFound)
 	get(api, "list-flows", "/v1/flows", "Live flows, gathered from the lcores without stopping them", c.flows, http.StatusServiceUnavailable)
 	get(api, "list-ports", "/v1/ports", "DPDK ports", c.ports)
 	get(api, "list-lcores", "/v1/lcores", "Polling lcores and their flow tables", c.lcores)
@@ -37,15 +37,22 @@ func registerReads(api huma.API, director Director) {
 	get(api, "get-ready", "/readyz", "Whether packets are forwarded", c.ready, http.StatusServiceUnavailable)
 }
 
-// get registers a read; failures are the statuses it may answer beside 422 and 500.
-func get[I, O any](api huma.API, id, path, summary string, handle func(context.Context, *I) (*O, error), failures ...int) {
-	huma.Register(api, huma.Operation{
+// readFailures are what every read may be refused with.
+var readFailures = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusUnprocessableEntity}
+
+// read describes a read; failures are the statuses it may answer beside those of every read.
+func read(id, path, summary string, failures ...int) huma.Operation {
+	return huma.Operation{
 		OperationID: id,
 		Method:      http.MethodGet,
 		Path:        path,
 		Summary:     summary,
-		Errors:      failures,
-	}, handle)
+		Errors:      slices.Concat(readFailures, failures),
+	}
+}
+
+func get[I, O any](api huma.API, id, path, summary string, handle func(context.Context, *I) (*O, error), failures ...int) {
+	huma.Register(api, read(id, path, summary, failures...), handle)
 }
 
 func (c reads) status(context.Context, *struct{}) (*answer[Status], error) {

@@ -56,12 +56,15 @@ func Listen(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := newHandler(cfg)
+	ending, end := context.WithCancel(context.Background())
+	handler, err := newHandler(cfg, ending.Done())
 	if err != nil {
+		end()
 		return nil, err
 	}
 	s := &Server{}
 	s.http = newHTTPServer(cfg, s.counted(credentials.guard(handler, cfg.Listen)))
+	s.http.RegisterOnShutdown(end)
 	for _, address := range cfg.Listen {
 		l, err := listen(address, cfg, credentials)
 		if err != nil {
@@ -82,10 +85,10 @@ func (s *Server) counted(handler http.Handler) http.Handler {
 	})
 }
 
-// newHandler is the API without its guard.
-func newHandler(cfg Config) (http.Handler, error) {
+// newHandler is the API without its guard. Streams end when ending is closed.
+func newHandler(cfg Config, ending <-chan struct{}) (http.Handler, error) {
 	mux := http.NewServeMux()
-	doc, err := document(newAPI(mux, cfg.Director))
+	doc, err := document(newAPI(mux, cfg.Director, ending))
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
 	}
@@ -135,7 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.Close())
 }
 
-// Close lets running requests end, for at most a second, closes all connections and removes unix sockets.
+// Close ends streams, lets running requests end, for at most a second, closes all connections and removes unix sockets.
 // It may be called more than once, and from another goroutine than Run.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

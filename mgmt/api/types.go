@@ -47,6 +47,9 @@ var ErrStale = errors.New("the generation in force is another one: read the stat
 // ErrNotFound answers an edit of a service or real server that does not exist.
 var ErrNotFound = errors.New("not found")
 
+// ErrStopping answers what comes too late.
+var ErrStopping = errors.New("turnout is stopping")
+
 // Applied tells what a change did, or would do. Changes are filled in by this package, the rest by the Director.
 type Applied struct {
 	Generation uint64       `json:"generation" doc:"generation in force after the change"`
@@ -76,7 +79,7 @@ type MovedFlows struct {
 
 // Drain says how a real server is drained: no new flows, and what becomes of those it has when the deadline is over.
 type Drain struct {
-	Deadline store.Duration `json:"deadline,omitempty" doc:"how long its flows may take to end; none: as long as they like"`
+	Deadline store.Duration `json:"deadline,omitempty" pattern:"^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" patternDescription:"a duration such as 30s or 10m" doc:"how long its flows may take to end; none: as long as they like"`
 	Then     Then           `json:"then,omitempty" enum:"keep,reschedule,drop" doc:"what becomes of flows that are left then; keep unless given"`
 }
 
@@ -131,7 +134,7 @@ type Status struct {
 	LastApplySuccessful  bool         `json:"last_apply_successful"`
 	Started              time.Time    `json:"started"`
 	UptimeSeconds        float64      `json:"uptime_seconds"`
-	Role                 Role         `json:"role"`
+	Role                 Role         `json:"role" enum:"active,standby"`
 	MaglevKeyFingerprint string       `json:"maglev_key_fingerprint" doc:"first 8 bytes of SHA-256 over the key, hex"`
 	Ready                bool         `json:"ready"`
 	NotReady             []string     `json:"not_ready,omitempty" doc:"why not, one sentence each"`
@@ -157,7 +160,7 @@ type LcoreBrief struct {
 // VIP is what the director says about a VIP on the segment.
 type VIP struct {
 	Address     netip.Addr `json:"address"`
-	State       string     `json:"state" doc:"probing | announced | conflict | standby | link_down"`
+	State       string     `json:"state" enum:"probing,announced,conflict,standby,link_down"`
 	ConflictMAC string     `json:"conflict_mac,omitempty" doc:"who else holds it"`
 }
 
@@ -203,7 +206,7 @@ type ServiceLive struct {
 type RealServerLive struct {
 	Address       netip.Addr `json:"address"`
 	Weight        uint16     `json:"weight"`
-	State         string     `json:"state" doc:"up | draining | overloaded | down | no_mac"`
+	State         string     `json:"state" enum:"up,draining,overloaded,down,no_mac"`
 	Share         float64    `json:"share" doc:"how much of its weight counts, 0 to 1: less than 1 during slow start"`
 	Drain         *DrainLive `json:"drain,omitempty"`
 	Health        Health     `json:"health"`
@@ -266,8 +269,8 @@ type Lcore struct {
 	FlowEvictions   uint64  `json:"flow_evictions"`
 	FlowExpirations uint64  `json:"flow_expirations"`
 	FlowFull        uint64  `json:"flow_full"`
-	FlowMemory      string  `json:"flow_memory" doc:"hugetlb | thp | pages"`
-	Idle            string  `json:"idle" doc:"busy | adaptive"`
+	FlowMemory      string  `json:"flow_memory" enum:"hugetlb,thp,pages" doc:"reserved huge pages, transparent ones, or pages of 4 KiB"`
+	Idle            string  `json:"idle" enum:"busy,adaptive"`
 }
 
 // PortList is the answer to GET /v1/ports.
@@ -297,15 +300,15 @@ type DropCounts struct {
 
 // Probe is the answer of /healthz and /readyz when all is well.
 type Probe struct {
-	Status string `json:"status" doc:"alive | ready"`
+	Status string `json:"status" enum:"alive,ready"`
 }
 
 // Neighbour is what is known of a real server's MAC.
 type Neighbour struct {
 	Address netip.Addr `json:"address"`
 	MAC     string     `json:"mac,omitempty"`
-	State   string     `json:"state" doc:"static | reachable | stale | failed | incomplete ..."`
-	Source  string     `json:"source" doc:"kernel | static"`
+	State   string     `json:"state" enum:"static,none,incomplete,reachable,stale,delay,probe,failed,noarp,permanent" doc:"static, or the kernel's word"`
+	Source  string     `json:"source" enum:"kernel,static"`
 }
 
 // FlowQuery filters flows; zero fields match all.
@@ -324,7 +327,7 @@ type Flow struct {
 	Client        netip.AddrPort `json:"client"`
 	VIP           netip.AddrPort `json:"vip"`
 	RealServer    netip.Addr     `json:"real_server"`
-	State         string         `json:"state"`
+	State         string         `json:"state" enum:"none,syn_received,established,fin_wait,time_wait,close,udp"`
 	AgeSeconds    float64        `json:"age_seconds"`
 	ExpiresSecond float64        `json:"expires_seconds"`
 }

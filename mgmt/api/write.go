@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,33 +18,59 @@ import (
 // writes answers the calls that change the desired state or the role.
 type writes struct{ director Director }
 
-var writeFailures = []int{
-	http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-	http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity,
-}
+// What a write may be refused with, beside what is told of it alone.
+var (
+	writeFailures = []int{
+		http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusPreconditionFailed,
+		http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+	}
+	bodyFailures = []int{http.StatusRequestTimeout, http.StatusRequestEntityTooLarge}
+)
+
+const (
+	serviceCall    = "/v1/services/{name}"
+	realServerCall = "/v1/services/{name}/real-servers/{address}"
+)
 
 func registerWrites(api huma.API, director Director) {
 	c := writes{director}
-	const (
-		service    = "/v1/services/{name}"
-		realServer = "/v1/services/{name}/real-servers/{address}"
-	)
-	registerBody[store.State](api, write("replace-services", http.MethodPut, "/v1/services", "Replace the whole desired state at once"), c.putServices)
-	registerBody[store.Service](api, write("put-service", http.MethodPut, service, "Add or replace a service"), c.putService)
-	registerBody[store.RealServer](api, write("put-real-server", http.MethodPut, realServer, "Add or replace a real server of a service"), c.putRealServer)
-	huma.Register(api, write("delete-service", http.MethodDelete, service, "Remove a service"), c.deleteService)
-	huma.Register(api, write("delete-real-server", http.MethodDelete, realServer, "Remove a real server from a service"), c.deleteRealServer)
-	huma.Register(api, write("put-role", http.MethodPut, "/v1/role", "Become active or standby"), c.putRole)
+	registerBody[store.State](api, write("replace-services", http.MethodPut, "/v1/services", "Replace the whole desired state at once", http.StatusConflict), c.putServices)
+	registerBody[store.Service](api, adds(api, write("put-service", http.MethodPut, serviceCall, "Add or replace a service", http.StatusConflict)), c.putService)
+	registerBody[store.RealServer](api, adds(api, edits("put-real-server", http.MethodPut, realServerCall, "Add or replace a real server of a service")), c.putRealServer)
+	huma.Register(api, edits("delete-service", http.MethodDelete, serviceCall, "Remove a service"), c.deleteService)
+	huma.Register(api, edits("delete-real-server", http.MethodDelete, realServerCall, "Remove a real server from a service"), c.deleteRealServer)
+	huma.Register(api, withBody(write("put-role", http.MethodPut, "/v1/role", "Become active or standby", http.StatusUnsupportedMediaType)), c.putRole)
 }
 
-func write(id, method, path, summary string) huma.Operation {
+// write describes a write; failures are the statuses it may answer beside those of every write.
+func write(id, method, path, summary string, failures ...int) huma.Operation {
 	return huma.Operation{
 		OperationID: id,
 		Method:      method,
 		Path:        path,
 		Summary:     summary,
-		Errors:      writeFailures,
+		Errors:      slices.Concat(writeFailures, failures),
 	}
+}
+
+// edits is a write to a part of the desired state, which may not be there.
+func edits(id, method, path, summary string) huma.Operation {
+	return write(id, method, path, summary, http.StatusNotFound, http.StatusConflict)
+}
+
+// adds is a write that answers 201 when there was nothing to replace.
+func adds(api huma.API, op huma.Operation) huma.Operation {
+	op.Responses = map[string]*huma.Response{"201": {
+		Description: http.StatusText(http.StatusCreated),
+		Content:     map[string]*huma.MediaType{"application/json": {Schema: schemaOf[Applied](api)}},
+	}}
+	return op
+}
+
+func withBody(op huma.Operation) huma.Operation {
+	op.Errors = slices.Concat(op.Errors, bodyFailures)
+	op.MaxBodyBytes, op.BodyReadTimeout = maxBody, bodyTimeout
+	return op
 }
 
 // Precondition makes a write conditional on the generation that the client has seen (RFC 9110 section 13.1.1).
@@ -67,6 +94,31 @@ func (p Precondition) generation() (uint64, error) {
 	return generation, nil
 }
 
+// fresh refuses a write that is meant for another generation than the one in force. It is for what has no generation of
+// its own: a client that asks for the check must not be ignored.
+func (c writes) fresh(p Precondition) error {
+	generation, err := p.generation()
+	if err == nil && generation != 0 && generation != c.director.Status().Generation {
+		return problem(ErrStale)
+	}
+	return err
+}
+
+// Trial is a change that may be tried first.
+type Trial struct {
+	Precondition
+	DryRun bool `query:"dry_run" doc:"check and plan the change without applying it"`
+}
+
+// Resolve implements huma.Resolver: ?dry_run without a value is not taken for false.
+func (Trial) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	if values, given := u.Query()["dry_run"]; given && slices.Contains(values, "") {
+		return []error{&huma.ErrorDetail{Location: "query.dry_run", Message: "has no value: write dry_run=true"}}
+	}
+	return nil
+}
+
 // changed is the answer to a change.
 type changed struct {
 	Status int
@@ -75,16 +127,16 @@ type changed struct {
 }
 
 // change applies edit, which says whether it made something that was not there before.
-func (c writes) change(ctx context.Context, p Precondition, dryRun bool, edit func(*store.State) (created bool, err error)) (*changed, error) {
-	generation, err := p.generation()
+func (c writes) change(ctx context.Context, t Trial, edit func(*store.State) (created bool, err error)) (*changed, error) {
+	generation, err := t.generation()
 	if err != nil {
 		return nil, err
 	}
 	status, changes := http.StatusOK, []string(nil)
-	applied, err := c.director.Change(ctx, generation, dryRun, func(s *store.State) error {
+	applied, err := c.director.Change(ctx, generation, t.DryRun, func(s *store.State) error {
 		before := s.Clone()
 		created, err := edit(s)
-		if created {
+		if created && !t.DryRun {
 			status = http.StatusCreated
 		}
 		changes = plan(before, *s)
@@ -98,8 +150,7 @@ func (c writes) change(ctx context.Context, p Precondition, dryRun bool, edit fu
 }
 
 type putServicesInput struct {
-	Precondition
-	DryRun  bool `query:"dry_run" doc:"check and plan the change without applying it"`
+	Trial
 	RawBody []byte
 }
 
@@ -108,14 +159,14 @@ func (c writes) putServices(ctx context.Context, in *putServicesInput) (*changed
 	if err != nil {
 		return nil, problem(err)
 	}
-	return c.change(ctx, in.Precondition, in.DryRun, func(s *store.State) (bool, error) {
+	return c.change(ctx, in.Trial, func(s *store.State) (bool, error) {
 		*s = state
 		return false, nil
 	})
 }
 
 type putServiceInput struct {
-	Precondition
+	Trial
 	ServicePath
 	RawBody []byte
 }
@@ -128,7 +179,7 @@ func (c writes) putService(ctx context.Context, in *putServiceInput) (*changed, 
 	if svc.Name != in.Name {
 		return nil, otherName("name", svc.Name, in.Name)
 	}
-	return c.change(ctx, in.Precondition, false, func(s *store.State) (bool, error) {
+	return c.change(ctx, in.Trial, func(s *store.State) (bool, error) {
 		return setService(s, svc), nil
 	})
 }
@@ -157,7 +208,7 @@ func otherName(key, body, path string) error {
 }
 
 type putRealServerInput struct {
-	Precondition
+	Trial
 	RealServerPath
 	RawBody []byte
 }
@@ -170,29 +221,29 @@ func (c writes) putRealServer(ctx context.Context, in *putRealServerInput) (*cha
 	if rs.Address != in.Address {
 		return nil, otherName("address", rs.Address.String(), in.Address.String())
 	}
-	return c.change(ctx, in.Precondition, false, func(s *store.State) (bool, error) {
+	return c.change(ctx, in.Trial, func(s *store.State) (bool, error) {
 		return setRealServer(s, in.Name, rs)
 	})
 }
 
 type deleteServiceInput struct {
-	Precondition
+	Trial
 	ServicePath
 }
 
 func (c writes) deleteService(ctx context.Context, in *deleteServiceInput) (*changed, error) {
-	return c.change(ctx, in.Precondition, false, func(s *store.State) (bool, error) {
+	return c.change(ctx, in.Trial, func(s *store.State) (bool, error) {
 		return false, deleteService(s, in.Name)
 	})
 }
 
 type deleteRealServerInput struct {
-	Precondition
+	Trial
 	RealServerPath
 }
 
 func (c writes) deleteRealServer(ctx context.Context, in *deleteRealServerInput) (*changed, error) {
-	return c.change(ctx, in.Precondition, false, func(s *store.State) (bool, error) {
+	return c.change(ctx, in.Trial, func(s *store.State) (bool, error) {
 		return false, deleteRealServer(s, in.Name, in.Address)
 	})
 }
@@ -202,15 +253,9 @@ type putRoleInput struct {
 	Body RoleSetting
 }
 
-// putRole checks If-Match against the generation in force, although a role has no generation of its own: a client that
-// asks for the check must not be ignored.
 func (c writes) putRole(ctx context.Context, in *putRoleInput) (*answer[RoleSetting], error) {
-	generation, err := in.generation()
-	if err != nil {
+	if err := c.fresh(in.Precondition); err != nil {
 		return nil, err
-	}
-	if generation != 0 && generation != c.director.Status().Generation {
-		return nil, problem(ErrStale)
 	}
 	if err := c.director.SetRole(ctx, in.Body.Role); err != nil {
 		return nil, problem(err)

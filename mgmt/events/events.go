@@ -66,11 +66,14 @@ func (h *Hub) Emit(kind Kind, service string, realServer netip.Addr, text string
 }
 
 // Since returns the events after the one with that ID, oldest first, how many of them are no longer kept, and a channel
-// that is closed when there is another. 0, and the ID of a process before, are before all events.
+// that is closed when there is another. 0, and the ID of another process, are before all events.
 func (h *Hub) Since(id uint64) (events []Event, missed uint64, more <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	from := max(h.first, min(id+1, h.next))
+	from := h.first
+	if id >= h.first && id < h.next {
+		from = id + 1
+	}
 	if oldest := h.next - min(kept, h.next-h.first); from < oldest {
 		missed, from = oldest-from, oldest
 	}

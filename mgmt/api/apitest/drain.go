@@ -27,9 +27,6 @@ func (d *Director) SetDrain(_ context.Context, service string, address netip.Add
 	if err := d.known(service, address); err != nil {
 		return err
 	}
-	if drain.Then == "" {
-		drain.Then = api.ThenKeep
-	}
 	d.drains[drainKey{service, address}] = drain
 	d.events.Emit(events.Drain, service, address, "the drain began; flows left: 42")
 	return nil
