@@ -17,7 +17,7 @@
 //     scheduler and an entry in the flow table; where there is no room the packet's hash alone decides, for each packet
 //     anew and each time alike.
 //  5. rewrite, stage 3 (forward.go): the destination MAC becomes the real server's, the source MAC the port's own.
-//     Nothing else in the frame changes.
+//     Nothing else in the frame changes. What has no real server is dropped, or punted so that its client is told.
 //  6. tidy (worker.go): some buckets of the flow table are swept of expired flows, those that left are taken off their
 //     real server's counts, and a question in the mailbox is answered.
 //  7. count (worker.go): what the turn did is added to the lcore's counters.
@@ -36,7 +36,7 @@
 // # Reading order
 //
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
-// stages); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which
-// lcore polls which queue), counters.go, mailbox.go (asking an lcore), clock.go, ring.go (frames to and from the
-// management), memory.go.
+// stages), schedule.go (who gets a new flow); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go
+// (how much is punted), assign.go (which lcore polls which queue), counters.go, mailbox.go (asking an lcore), clock.go,
+// ring.go (frames to and from the management), memory.go.
 package lcore

@@ -2,7 +2,9 @@ package lcore_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 
 	"turnout/flowtable"
 	"turnout/lcore"
@@ -45,6 +47,7 @@ func (d *duel) send(frames ...[]byte) error {
 		return fmt.Errorf("%d frames were decided, want %d", len(decisions), len(frames))
 	}
 	var sent [][]byte
+	var punts []puntedFrame
 	for i, f := range frames {
 		want := d.decide(f)
 		d.count(f, want)
@@ -57,9 +60,12 @@ func (d *duel) send(frames ...[]byte) error {
 		if got := decisions[i]; got.Verdict != want.verdict || !bytes.Equal(got.After, after) {
 			return fmt.Errorf("frame % x: got %s and % x; want %+v and % x", f, verdicts[got.Verdict], got.After, want, after)
 		}
-		if err := d.comparePunt(f, want); err != nil {
-			return err
+		if want.verdict == lcore.Punt {
+			punts = append(punts, puntedFrame{want.kind, f})
 		}
+	}
+	if err := d.comparePunts(punts); err != nil {
+		return err
 	}
 	if len(d.queue.Out) != len(sent) {
 		return fmt.Errorf("%d frames were sent, want %d", len(d.queue.Out), len(sent))
@@ -72,14 +78,24 @@ func (d *duel) send(frames ...[]byte) error {
 	return d.compareCounters()
 }
 
-func (d *duel) comparePunt(f []byte, want end) error {
-	if want.verdict != lcore.Punt {
-		return nil
+type puntedFrame struct {
+	kind  lcore.PuntKind
+	frame []byte
+}
+
+// comparePunts empties the punt ring. The order of frames counts within each kind: a burst's stages punt one after the other.
+func (d *duel) comparePunts(want []puntedFrame) error {
+	var got []puntedFrame
+	for buf := make([]byte, lcore.RingFrameMax); d.punts.Len() > 0; {
+		n, kind, _ := d.punts.Take(buf)
+		got = append(got, puntedFrame{lcore.PuntKind(kind), bytes.Clone(buf[:n])})
 	}
-	buf := make([]byte, lcore.RingFrameMax)
-	n, kind, ok := d.punts.Take(buf)
-	if !ok || lcore.PuntKind(kind) != want.kind || !bytes.Equal(buf[:n], f) {
-		return fmt.Errorf("punt ring: got %v, kind %d, % x; want kind %s, % x", ok, kind, buf[:n], want.kind, f)
+	byKind := func(a, b puntedFrame) int { return cmp.Compare(a.kind, b.kind) }
+	slices.SortStableFunc(got, byKind)
+	slices.SortStableFunc(want, byKind)
+	same := func(a, b puntedFrame) bool { return a.kind == b.kind && bytes.Equal(a.frame, b.frame) }
+	if !slices.EqualFunc(got, want, same) {
+		return fmt.Errorf("punted %v, want %v", got, want)
 	}
 	return nil
 }

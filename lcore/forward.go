@@ -1,23 +1,24 @@
 package lcore
 
 import (
-	"math/bits"
 	"unsafe"
 
 	"turnout/flowtable"
 	"turnout/lcore/frame"
-	"turnout/sched"
 )
 
 // pending is what the stages know of a frame that is a flow of a virtual service, beside its key and hash.
 type pending struct {
-	real  uint32 // index in the snapshot's reals, or noReal; set by stage 2
+	real  uint32 // index in the snapshot's reals, or why there is none: noReal, downReal; set by stage 2
 	frame uint8  // index in the burst; set by stage 1
 	flags uint8  // TCP flags, 0 for UDP; set by stage 1
 }
 
-// noReal stands for no real server.
-const noReal = 1<<32 - 1
+// What stands for a real server where a packet has none.
+const (
+	noReal   = 1<<32 - 1 - iota // none can take the flow
+	downReal                    // the flow's own is down
+)
 
 // forward decides a burst in three stages, each over all its frames, so that the cache misses of one frame overlap with
 // those of the others.
@@ -213,16 +214,21 @@ func (w *Worker) steady(s *Snapshot, svc *service, p *pending, f *flowtable.Flow
 }
 
 // follow keeps a known flow on its real server, and schedules it again where that one has gone, or where a SYN opens a
-// new connection with the ports of an old one.
+// new connection with the ports of an old one. One whose real server is down gets no more time.
 func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uint32 {
 	p := &w.pend[i&(BurstSize-1)]
-	at := svc.first + uint32(f.Slot)
-	gone := uint32(f.Slot) >= svc.count || s.reals[at].state == RealGone
+	at, state := svc.first+uint32(f.Slot), RealGone
+	if uint32(f.Slot) < svc.count {
+		state = s.reals[at].state
+	}
 	reopened := f.State.Reusable() && p.flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
-	if gone || reopened {
+	switch {
+	case state == RealGone || reopened:
 		if at = w.reschedule(s, svc, i, f, reopened); at == noReal {
 			return noReal
 		}
+	case state == RealDown:
+		return downReal
 	}
 	if next := f.State.Next(p.flags); next != f.State {
 		c := &w.reals[s.reals[at].counter&(MaxReals-1)]
@@ -234,80 +240,6 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 	return at
 }
 
-// reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
-func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow, reopened bool) uint32 {
-	key := &w.keys[i&(BurstSize-1)]
-	slot := svc.table().Pick(packetHash(s, svc, key), &w.cursors[key.Service])
-	if slot == sched.None {
-		return noReal
-	}
-	if counter, ok := s.counterOf(f); ok {
-		w.reals[counter&(MaxReals-1)].add(f.State, ^uint64(0))
-	}
-	f.Slot = slot
-	at := svc.first + uint32(slot)
-	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
-	c.add(f.State, 1)
-	if reopened {
-		c.Connections++
-		f.Start = w.seconds()
-	} else {
-		c.Rescheduled++
-	}
-	return at
-}
-
-// schedule picks the real server of a new flow and remembers it. Without an entry in the flow table the packet's hash
-// alone decides, so that the flow's later packets find the same real server.
-func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
-	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
-	hash := packetHash(s, svc, key)
-	table := svc.table()
-	slot := table.Pick(hash, &w.cursors[key.Service])
-	if slot == sched.None {
-		return noReal
-	}
-	state := firstState(svc, p)
-	var f *flowtable.Flow
-	if state != flowtable.Close { // nothing follows what closes a connection that is not known here
-		f = w.flows.Insert(w.hashes[i&(BurstSize-1)], key, w.now)
-	}
-	if f == nil {
-		return svc.first + uint32(table.PickByHash(hash))
-	}
-	f.Slot, f.State, f.Start, f.Expiry = slot, state, w.seconds(), w.now+svc.timeouts[state&7]
-	at := svc.first + uint32(slot)
-	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
-	c.Connections++
-	c.add(state, 1)
-	return at
-}
-
-// firstState is the state of a flow that begins with this packet, as far as the director knows.
-func firstState(svc *service, p *pending) flowtable.State {
-	if svc.udp {
-		return flowtable.UDP
-	}
-	return flowtable.None.Next(p.flags)
-}
-
-// packetHash is the keyed hash that picks the real server: the same on every director with the same key.
-func packetHash(s *Snapshot, svc *service, key *flowtable.Key) uint64 {
-	ports := uint64(key.ClientPort&svc.portMask)<<16 | uint64(key.VIPPort&svc.portMask)
-	addresses := uint64(key.Client&svc.clientMask)<<32 | uint64(svc.vip)
-	h := fold(addresses^s.maglevKey[0], ports^s.maglevKey[1])
-	return fold(h^s.maglevKey[1], s.maglevKey[0])
-}
-
-// fold multiplies to 128 bits and folds the halves together.
-func fold(a, b uint64) uint64 {
-	high, low := bits.Mul64(a, b)
-	return high ^ low
-}
-
-// seconds is the flow table's clock for a flow's age.
-func (w *Worker) seconds() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
-
 // rewrite is stage 3: the frame's MACs become the real server's and the port's own. Nothing else in it changes.
 func (w *Worker) rewrite(s *Snapshot) {
 	b := w.burst
@@ -315,12 +247,12 @@ func (w *Worker) rewrite(s *Snapshot) {
 	forwarded, bytes := uint32(0), uint64(0)
 	for i := range pend {
 		p := &pend[i]
-		if p.real == noReal {
-			w.drop(ReasonNoRealServer)
+		at := p.frame & (BurstSize - 1)
+		if p.real >= downReal {
+			b.Verdicts[at] = w.refuse(s, i)
 			continue
 		}
 		r := &s.reals[p.real]
-		at := p.frame & (BurstSize - 1)
 		f := b.Frames[at]
 		if frame.SourceWord(f) == r.word {
 			w.drop(ReasonLoop)
@@ -337,17 +269,34 @@ func (w *Worker) rewrite(s *Snapshot) {
 	b.Forwarded, b.ForwardedBytes = forwarded, bytes
 }
 
+// refuse decides a packet that has no real server.
+func (w *Worker) refuse(s *Snapshot, i int) Verdict {
+	p, key := &w.pend[i&(BurstSize-1)], &w.keys[i&(BurstSize-1)]
+	if p.real == downReal {
+		return w.drop(ReasonRealServerDown)
+	}
+	if s.services[key.Service].unreachable && w.limits.take(PuntUnreachable) {
+		return w.handUp(PuntUnreachable, int(p.frame&(BurstSize-1)))
+	}
+	return w.drop(ReasonNoRealServer)
+}
+
 // drop counts a frame that goes no further.
 func (w *Worker) drop(r Reason) Verdict {
 	w.counters.Drops[r]++
 	return Drop
 }
 
-// punt hands a copy of a frame to the management.
+// punt hands a frame to the management while its kind is under its limit.
 func (w *Worker) punt(k PuntKind, i int) Verdict {
 	if !w.limits.take(k) {
 		return w.drop(ReasonPuntLimited)
 	}
+	return w.handUp(k, i)
+}
+
+// handUp gives the management a copy of a frame.
+func (w *Worker) handUp(k PuntKind, i int) Verdict {
 	b := w.burst
 	if k >= PuntDIP && w.punts.Len() > w.punts.Cap()/puntReserve {
 		return w.drop(ReasonPuntFull)

@@ -99,7 +99,7 @@ func (d *duel) play(script []byte, specs []*lcore.Spec, most int) error {
 // fuzzSpecs are states of the random tests' services: all well, some real servers away, all away, standby.
 func fuzzSpecs(t testing.TB) []*lcore.Spec {
 	well := func(int) lcore.RealState { return up }
-	some := func(n int) lcore.RealState { return [...]lcore.RealState{gone, up, draining}[n%3] }
+	some := func(n int) lcore.RealState { return [...]lcore.RealState{gone, up, draining, down}[n%4] }
 	none := func(int) lcore.RealState { return gone }
 	return []*lcore.Spec{
 		castSpec(t, well, false), castSpec(t, some, false), castSpec(t, well, true), castSpec(t, none, false), standby(castSpec(t, well, false)),

@@ -5,7 +5,7 @@ import "turnout/flowtable"
 // puntsPerSecond says how many frames of a kind one lcore punts in a second, so that a flood of one kind neither starves
 // the others nor the kernel. Replies stand far above the rest: they are the answers to thousands of health checks a second.
 var puntsPerSecond = [PuntKinds]uint32{
-	PuntARP: 8_000, PuntEcho: 4_000, PuntReply: 400_000, PuntVRRP: 1_600, PuntDIP: 32_000, PuntOther: 16_000,
+	PuntARP: 8_000, PuntEcho: 4_000, PuntReply: 400_000, PuntVRRP: 1_600, PuntDIP: 32_000, PuntOther: 16_000, PuntUnreachable: 4_000,
 }
 
 // puntReserve is the share of the punt ring, one part in so many, that is kept for what the VIPs, the role and the health

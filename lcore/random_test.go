@@ -76,7 +76,7 @@ var cast = []struct {
 
 func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
 	states := func(n int) lcore.RealState {
-		return rapid.SampledFrom([]lcore.RealState{up, up, up, draining, gone}).Draw(r, "state of "+letter(n))
+		return rapid.SampledFrom([]lcore.RealState{up, up, up, draining, down, gone}).Draw(r, "state of "+letter(n))
 	}
 	s := castSpec(r, states, rapid.Bool().Draw(r, "withdrawn"))
 	s.Epoch, s.Standby = epoch, rapid.IntRange(0, 9).Draw(r, "standby") == 0
@@ -87,7 +87,7 @@ func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
 func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lcore.Spec {
 	s := spec()
 	for i, c := range cast {
-		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, Hash: c.hash, Timeouts: timeouts}
+		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, Hash: c.hash, Unreachable: c.vip == otherVIP, Timeouts: timeouts}
 		var servers []sched.Server
 		for slot := range c.n {
 			n := c.first + slot

@@ -16,6 +16,7 @@ import (
 const (
 	up       = lcore.RealUp
 	draining = lcore.RealDraining
+	down     = lcore.RealDown
 	gone     = lcore.RealGone
 )
 
@@ -32,6 +33,12 @@ func town(t testing.TB) *lcore.Spec {
 // web is the town's first service, whose real servers are a, b and c.
 func web(t testing.TB, states ...lcore.RealState) lcore.ServiceSpec {
 	return service(t, 0, vip, frame.ProtocolTCP, 80, 0, states...)
+}
+
+// unreachable is the state of one service whose clients are told when it has no real server.
+func unreachable(svc lcore.ServiceSpec) *lcore.Spec {
+	svc.Unreachable = true
+	return spec(svc)
 }
 
 func standby(s *lcore.Spec) *lcore.Spec {
@@ -129,6 +136,23 @@ func rescheduleStories(t testing.TB) []story {
 			{frame: udp(t, 5000, 53), want: "forward d"},
 			{spec: spec(service(t, 1, vip, frame.ProtocolUDP, 53, 3, gone, up)), frame: udp(t, 5000, 53), want: "forward e"},
 		}, tally: map[string]tally{"d": {connections: 1}, "e": {rescheduled: 1, inactive: 1}}},
+		{name: "real_server_down", spec: town(t), steps: []step{
+			{frame: syn, want: "forward a"},
+			{frame: ack, want: "forward a"},
+			{after: time.Second, spec: spec(web(t, down, up, up)), frame: ack, want: "drop real_server_down"},
+			{frame: tcp(t, 40000, 80, "FA"), want: "drop real_server_down"},
+			{frame: tcp(t, 40001, 80, "S"), want: "forward c"},                 // new flows go elsewhere
+			{after: time.Second, spec: town(t), frame: ack, want: "forward a"}, // and the old ones wait
+			{after: 800 * time.Second, spec: spec(web(t, down, up, up)), frame: ack, want: "drop real_server_down"},
+			{after: 101 * time.Second, frame: ack, want: "forward b"}, // what was dropped gave it no more time
+		}, tally: map[string]tally{"a": {connections: 1}, "b": {connections: 1, active: 1}}},
+		{name: "syn_leaves_a_real_server_that_is_down", spec: town(t), steps: []step{
+			{frame: syn, want: "forward a"},
+			{frame: ack, want: "forward a"},
+			{frame: tcp(t, 40000, 80, "FA"), want: "forward a"},
+			{spec: spec(web(t, down, up, up)), frame: ack, want: "drop real_server_down"},
+			{frame: syn, want: "forward b"},
+		}, tally: map[string]tally{"a": {connections: 1}, "b": {connections: 1, inactive: 1}}},
 		{name: "syn_on_fin_wait_is_a_new_connection", spec: town(t), steps: []step{
 			{frame: syn, want: "forward a"},
 			{frame: ack, want: "forward a"},
@@ -217,6 +241,10 @@ func dropStories(t testing.TB) []story {
 			{frame: tcp(t, 40001, 80, "S"), want: "drop no_real_server"},
 			{spec: town(t), frame: syn, want: "forward a"},
 		}},
+		{name: "no_real_server_to_be_told", spec: unreachable(web(t, gone, gone)), before: punts(syn, 1000), steps: []step{
+			{frame: syn, want: "drop no_real_server"},
+			{after: time.Second / 16, frame: syn, want: "punt unreachable"},
+		}},
 		{name: "standby", spec: standby(town(t)), steps: []step{
 			{frame: syn, want: "drop standby"},
 			{frame: echo(t, "192.168.57.100", 8), want: "drop standby"},
@@ -259,6 +287,7 @@ func fillRing(b *bench) {
 
 // puntStories tell of frames for the management and the kernel.
 func puntStories(t testing.TB) []story {
+	syn := tcp(t, 40000, 80, "S")
 	toDIP := toVIP(t, "192.168.57.120", &layers.TCP{SrcPort: 22, DstPort: 50000, ACK: true})
 	multicast := with(toVIP(t, "224.0.0.18", &layers.UDP{}), to(frame.MAC{1, 0, 0x5e, 0, 0, 18}))
 	return []story{
@@ -282,6 +311,10 @@ func puntStories(t testing.TB) []story {
 			{frame: with(toDIP, put(atFragment, 0x20, 0)), want: "punt dip"},
 			{frame: echo(t, "192.168.57.120", 0), want: "punt dip"},
 		}},
+		{name: "punt_unreachable", spec: unreachable(web(t, down, draining)), steps: []step{
+			{frame: syn, want: "punt unreachable"},
+			{frame: tcp(t, 40001, 80, "A"), want: "punt unreachable"},
+		}, tally: map[string]tally{"a": {}, "b": {}}},
 		{name: "punt_other", spec: town(t), steps: []step{
 			{frame: multicast, want: "punt other"},
 			{frame: toVIP(t, "192.168.57.1", &layers.UDP{}), want: "punt other"},

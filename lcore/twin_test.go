@@ -21,6 +21,7 @@ type twin struct {
 	reals   map[uint32]*lcore.RealCounters
 	drops   [lcore.Reasons]uint64
 	punted  [lcore.PuntKinds]uint64
+	limits  lcore.Limits
 }
 
 type flowID struct {
@@ -150,13 +151,28 @@ func (w *twin) decideTransport(f []byte, from frame.MAC, protocol uint8, src, ds
 	id := flowID{svc.ID, src, uint16(number(segment[:2])), uint16(number(segment[2:4]))}
 	slot := w.slot(svc, id, flags)
 	if slot == sched.None {
-		return dropped(lcore.ReasonNoRealServer)
+		return w.refused(svc)
 	}
 	r := &svc.Reals[slot]
+	if r.State == lcore.RealDown {
+		return dropped(lcore.ReasonRealServerDown)
+	}
 	if r.MAC == from {
 		return dropped(lcore.ReasonLoop)
 	}
 	return end{verdict: lcore.Forward, real: r}
+}
+
+// refused is the end of a packet for which there is no real server.
+func (w *twin) refused(svc *lcore.ServiceSpec) end {
+	if !svc.Unreachable {
+		return dropped(lcore.ReasonNoRealServer)
+	}
+	w.limits.Refill(w.now)
+	if !w.limits.Take(lcore.PuntUnreachable) {
+		return dropped(lcore.ReasonNoRealServer)
+	}
+	return punted(lcore.PuntUnreachable)
 }
 
 // slot is the real server of a flow, which is remembered.
@@ -184,6 +200,9 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 		} else {
 			c.Rescheduled++
 		}
+	}
+	if svc.Reals[f.slot].State == lcore.RealDown {
+		return f.slot
 	}
 	f.state = f.state.Next(flags)
 	f.expiry = w.now + svc.Timeouts[f.state]

@@ -15,28 +15,29 @@ type Reason uint8
 
 // The reasons. Their names (String) are label values of turnout_drops_total.
 const (
-	ReasonTooShort     Reason = iota // the frame ends before the headers it announces
-	ReasonNotForUs                   // addressed to another MAC
-	ReasonLoop                       // came from ourselves, a peer director or a real server of the same VIP, or would go back where it came from
-	ReasonBadVersion                 // EtherType says IPv4, the version field does not
-	ReasonBadHeader                  // IHL under 5
-	ReasonBadLength                  // the IPv4 total length is shorter than its headers or longer than the frame
-	ReasonFragment                   // a fragment for a VIP
-	ReasonProtocol                   // a protocol that no virtual service can have, for a VIP
-	ReasonICMP                       // ICMP other than an echo request, for a VIP
-	ReasonNoService                  // to a VIP, to a port without a service
-	ReasonNoRealServer               // no real server of the service can take the flow
-	ReasonStandby                    // to a VIP, while the role is standby
-	ReasonPuntLimited                // over the punt limit of its kind
-	ReasonPuntFull                   // the punt ring was full
-	Reasons                          // how many there are
+	ReasonTooShort       Reason = iota // the frame ends before the headers it announces
+	ReasonNotForUs                     // addressed to another MAC
+	ReasonLoop                         // came from ourselves, a peer director or a real server of the same VIP, or would go back where it came from
+	ReasonBadVersion                   // EtherType says IPv4, the version field does not
+	ReasonBadHeader                    // IHL under 5
+	ReasonBadLength                    // the IPv4 total length is shorter than its headers or longer than the frame
+	ReasonFragment                     // a fragment for a VIP
+	ReasonProtocol                     // a protocol that no virtual service can have, for a VIP
+	ReasonICMP                         // ICMP other than an echo request, for a VIP
+	ReasonNoService                    // to a VIP, to a port without a service
+	ReasonNoRealServer                 // no real server of the service can take the flow
+	ReasonRealServerDown               // of a flow whose real server is down, and which is not to be scheduled again
+	ReasonStandby                      // to a VIP, while the role is standby
+	ReasonPuntLimited                  // over the punt limit of its kind
+	ReasonPuntFull                     // the punt ring was full
+	Reasons                            // how many there are
 )
 
 var reasonNames = [Reasons]string{
 	ReasonTooShort: "too_short", ReasonNotForUs: "not_for_us", ReasonLoop: "loop", ReasonBadVersion: "bad_version",
 	ReasonBadHeader: "bad_header", ReasonBadLength: "bad_length", ReasonFragment: "fragment", ReasonProtocol: "protocol", ReasonICMP: "icmp",
-	ReasonNoService: "no_service", ReasonNoRealServer: "no_real_server", ReasonStandby: "standby",
-	ReasonPuntLimited: "punt_limited", ReasonPuntFull: "punt_full",
+	ReasonNoService: "no_service", ReasonNoRealServer: "no_real_server", ReasonRealServerDown: "real_server_down",
+	ReasonStandby: "standby", ReasonPuntLimited: "punt_limited", ReasonPuntFull: "punt_full",
 }
 
 // String is the reason's name in metrics, golden stories and documents.
@@ -47,16 +48,20 @@ type PuntKind uint8
 
 // The kinds. Their names (String) are label values of turnout_punted_packets_total.
 const (
-	PuntARP   PuntKind = iota // ARP requests and replies, broadcast or to our MAC
-	PuntEcho                  // ICMP echo requests to a VIP
-	PuntReply                 // to the DIP, from a real server: health checks' answers
-	PuntVRRP                  // VRRP to the DIP or by multicast: what decides between the directors of a pair
-	PuntDIP                   // to the DIP, from elsewhere: ssh, ping
-	PuntOther                 // what else the kernel may want: broadcast, multicast, other addresses
-	PuntKinds                 // how many there are
+	PuntARP         PuntKind = iota // ARP requests and replies, broadcast or to our MAC
+	PuntEcho                        // ICMP echo requests to a VIP
+	PuntReply                       // to the DIP, from a real server: health checks' answers
+	PuntVRRP                        // VRRP to the DIP or by multicast: what decides between the directors of a pair
+	PuntDIP                         // to the DIP, from elsewhere: ssh, ping
+	PuntOther                       // what else the kernel may want: broadcast, multicast, other addresses
+	PuntUnreachable                 // for a service without a real server, whose client is to be told
+	PuntKinds                       // how many there are
 )
 
-var puntNames = [PuntKinds]string{PuntARP: "arp", PuntEcho: "echo", PuntReply: "reply", PuntVRRP: "vrrp", PuntDIP: "dip", PuntOther: "other"}
+var puntNames = [PuntKinds]string{
+	PuntARP: "arp", PuntEcho: "echo", PuntReply: "reply", PuntVRRP: "vrrp", PuntDIP: "dip", PuntOther: "other",
+	PuntUnreachable: "unreachable",
+}
 
 // String is the kind's name in metrics.
 func (k PuntKind) String() string { return puntNames[k] }

@@ -32,6 +32,7 @@ const (
 // hot lists by file the functions that run for every packet or burst; no names stand for all of them.
 var hot = map[string][]string{
 	"lcore/forward.go":         nil,
+	"lcore/schedule.go":        nil,
 	"lcore/limits.go":          nil,
 	"lcore/worker.go":          {"(*Worker).Run", "(*Worker).yield", "(*Worker).turn", "(*Worker).tidy", "(*Worker).count"},
 	"lcore/lookup.go":          {"(*lookup).find", "(*lookup).start"},
