@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"go.uber.org/zap"
 
 	"turnout/lcore/frame"
@@ -44,6 +45,7 @@ type Appliance struct {
 	monitor    *health.Monitor
 	director   *director.Director
 	server     *api.Server
+	supervisor *supervisor
 	tasks      tasks
 }
 
@@ -86,9 +88,12 @@ func (a *Appliance) Run(ctx context.Context) error {
 	started, err := a.start(ctx)
 	if err == nil && ctx.Err() == nil {
 		a.log.Info("forwarding", zap.String("port", a.port.Name()), zap.String("role", string(a.director.Role())))
+		a.supervisor = a.newSupervisor()
+		a.supervisor.ready()
 		a.follow(hangups)
 		<-ctx.Done()
 	}
+	tell(a.log, daemon.SdNotifyStopping)
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}

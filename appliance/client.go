@@ -126,6 +126,29 @@ func readToken(path string) (string, error) {
 
 // call sends body, if not nil, and returns the answer's. An answer that is no success is an error with what it says.
 func (c *client) call(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	answer, err := c.send(ctx, c.http, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return nil, c.broken(err)
+	}
+	return text, nil
+}
+
+// open is call for an answer that is read as it comes, which may take for ever.
+func (c *client) open(ctx context.Context, path string) (io.ReadCloser, error) {
+	answer, err := c.send(ctx, &http.Client{Transport: c.http.Transport}, http.MethodGet, path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
+}
+
+// send returns the answer of a success, whose body the caller closes.
+func (c *client) send(ctx context.Context, by *http.Client, method, path string, body []byte) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--server %s: %w", c.server, err)}
@@ -136,19 +159,23 @@ func (c *client) call(ctx context.Context, method, path string, body []byte) ([]
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	answer, err := c.http.Do(r)
+	answer, err := by.Do(r)
 	if err != nil {
 		return nil, c.unreachable(err)
+	}
+	if answer.StatusCode < http.StatusMultipleChoices {
+		return answer, nil
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return nil, fmt.Errorf("the answer of %s broke off: %w", c.server, err)
+		return nil, c.broken(err)
 	}
-	if answer.StatusCode >= http.StatusMultipleChoices {
-		return nil, refusal(answer.Status, text)
-	}
-	return text, nil
+	return nil, refusal(answer.Status, text)
+}
+
+func (c *client) broken(err error) error {
+	return fmt.Errorf("the answer of %s broke off: %w", c.server, err)
 }
 
 // unreachable says what to look at when no answer came.

@@ -20,6 +20,7 @@ func newImportCommand() *cobra.Command {
 		Long: "Import prints a services file with what can be carried over from FILE (- for standard input), and on standard error,\n" +
 			"by line of FILE, what cannot and what to do about it. It exits with 1 if nothing can.\n" +
 			"ipvsadm: the output of \"ipvsadm --save -n\"; keepalived: a keepalived.conf; ldirectord: an ldirectord.cf.",
+		Example:   indented("ipvsadm --save -n | turnout import ipvsadm - > services.yaml\nturnout import keepalived /etc/keepalived/keepalived.conf > services.yaml"),
 		Args:      usageArgs(cobra.MatchAll(cobra.ExactArgs(2), knownFormat)),
 		ValidArgs: formats,
 		RunE:      func(cmd *cobra.Command, args []string) error { return importFile(cmd, args[0], args[1]) },

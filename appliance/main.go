@@ -36,6 +36,7 @@ func exitCode(err error) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "turnout",
+		Example:       indented("turnout check -c /etc/turnout/turnout.yaml\nturnout run -c /etc/turnout/turnout.yaml\nturnout services --watch"),
 		Short:         "Layer-4 load balancer of the LVS-DR kind, on DPDK",
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -43,14 +44,15 @@ func newRootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newCheckCommand(), newImportCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newCheckCommand(), newImportCommand(), newVersionCommand(), newCompletionCommand(), newManCommand())
 	root.AddCommand(newShowCommands()...)
+	root.AddCommand(newChangeCommands()...)
 	return root
 }
 
 func newVersionCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: usageArgs(cobra.NoArgs),
+		Use: "version", Short: "Print the version", Example: indented("turnout version"), Args: usageArgs(cobra.NoArgs),
 		Run: func(cmd *cobra.Command, _ []string) {
 			fmt.Fprintln(cmd.OutOrStdout(), "turnout", version, runtime.Version(), runtime.GOOS+"/"+runtime.GOARCH)
 		},

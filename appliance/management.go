@@ -148,6 +148,8 @@ func (a *Appliance) loadServices() error { return a.director.Load(context.Backgr
 
 // Reload reads the services file again. A bad one is refused whole, and the state in force stays.
 func (a *Appliance) Reload(ctx context.Context) {
+	a.supervisor.reloading()
+	defer a.supervisor.ready()
 	if err := a.director.Load(ctx); err != nil {
 		a.log.Error("services file refused; the state in force stays", zap.String("file", a.store.Path()), zap.Error(err))
 	}

@@ -24,7 +24,8 @@ func newRunCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "run", Short: "Forward until SIGTERM or SIGINT; SIGHUP reads the services file again", Args: usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return run(file) },
+		Example: indented("turnout run -c /etc/turnout/turnout.yaml"),
+		RunE:    func(*cobra.Command, []string) error { return run(file) },
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfigFile, "the appliance's configuration")
 	return cmd
@@ -74,8 +75,10 @@ func newLogger(c LogConfig) (*zap.Logger, error) {
 	return log, nil
 }
 
-// follow loads the services file again on SIGHUP and, where watch_services says so, when it changes.
+// follow loads the services file again on SIGHUP and, where watch_services says so, when it changes, and tells the
+// service manager how things are.
 func (a *Appliance) follow(hangups <-chan os.Signal) {
+	a.tasks.spawn("signs of life", a.supervisor.run)
 	a.tasks.spawn("reload", func(ctx context.Context) error {
 		for {
 			select {
@@ -125,8 +128,9 @@ func newCheckCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use: "check", Short: "Check the configuration and the services file", Args: usageArgs(cobra.NoArgs),
-		Long: "Check names every mistake with its place, and exits with 1 if there is any.",
-		RunE: func(cmd *cobra.Command, _ []string) error { return check(cmd, file) },
+		Long:    "Check names every mistake with its place, and exits with 1 if there is any.",
+		Example: indented("turnout check -c /etc/turnout/turnout.yaml"),
+		RunE:    func(cmd *cobra.Command, _ []string) error { return check(cmd, file) },
 	}
 	cmd.Flags().StringVarP(&file, "config", "c", defaultConfigFile, "the appliance's configuration")
 	return cmd

@@ -1,51 +1,87 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"turnout/mgmt/api"
-	"turnout/mgmt/store"
 )
 
-// newShowCommands are the commands that ask a running director, by its API.
+// newShowCommands are the commands that ask a running director and change nothing.
 func newShowCommands() []*cobra.Command {
 	return []*cobra.Command{
-		newShowCommand("status", "Show the director in short", "/v1/status", statusTable),
-		newShowCommand("services", "Show the virtual services", "/v1/services", servicesTable),
-		newShowCommand("real-servers", "Show the real servers of every service", "/v1/services", realServersTable),
+		show[api.Status]{
+			use: "status", short: "Show the director in short", example: "turnout status",
+			path: fixed("/v1/status"), table: statusTable,
+		}.command(),
+		show[api.ServiceList]{
+			use: "services", short: "Show the virtual services", example: "turnout services\nturnout services --watch",
+			path: fixed("/v1/services"), table: servicesTable, rates: serviceRates,
+		}.command(),
+		show[api.ServiceList]{
+			use: "real-servers", short: "Show the real servers of every service", example: "turnout real-servers\nturnout real-servers --watch=5s",
+			path: fixed("/v1/services"), table: realServersTable, rates: realServerRates,
+		}.command(),
+		show[api.ServiceList]{
+			use: "drains", short: "Show the real servers that are being drained, and how far that is", example: "turnout drains --watch",
+			path: fixed("/v1/services"), table: drainsTable,
+		}.command(),
 		newFlowsCommand(),
-		newShowCommand("ports", "Show the DPDK ports", "/v1/ports", portsTable),
-		newShowCommand("lcores", "Show the polling lcores and their flow tables", "/v1/lcores", lcoresTable),
-		newShowCommand("neighbours", "Show the MAC addresses of real servers", "/v1/neighbours", neighboursTable),
-		newShowCommand("drops", "Show dropped frames by reason", "/v1/drops", dropsTable),
-		newRoleCommand(),
-		newApplyCommand(),
+		show[api.PortList]{
+			use: "ports", short: "Show the DPDK ports", example: "turnout ports", path: fixed("/v1/ports"), table: portsTable,
+		}.command(),
+		show[api.LcoreList]{
+			use: "lcores", short: "Show the polling lcores and their flow tables", example: "turnout lcores --watch",
+			path: fixed("/v1/lcores"), table: lcoresTable,
+		}.command(),
+		show[api.NeighbourList]{
+			use: "neighbours", short: "Show the MAC addresses of real servers", example: "turnout neighbours",
+			path: fixed("/v1/neighbours"), table: neighboursTable,
+		}.command(),
+		show[api.DropCounts]{
+			use: "drops", short: "Show dropped frames by reason", example: "turnout drops --watch", path: fixed("/v1/drops"), table: dropsTable,
+		}.command(),
+		show[api.GenerationList]{
+			use: "generations", short: "Show the states of the services that are kept: those to roll back to, and the one in force",
+			example: "turnout generations", path: fixed("/v1/generations"), table: generationsTable,
+		}.command(),
+		newEventsCommand(),
 	}
 }
 
 // newClientCommand has the flags that every client command has.
-func newClientCommand(use, short string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags, *outputFormat) {
-	cmd := &cobra.Command{Use: use, Short: short, Args: usageArgs(args)}
+func newClientCommand(use, short, example string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags, *outputFormat) {
+	cmd := &cobra.Command{Use: use, Short: short, Example: indented(example), Args: usageArgs(args), ValidArgsFunction: cobra.NoFileCompletions}
 	flags, format := new(clientFlags), formatTable
 	flags.register(cmd)
 	cmd.Flags().VarP(&format, "output", "o", "table, json (the API's answer) or yaml (the same)")
+	completes(cmd, "output", string(formatTable), string(formatJSON), string(formatYAML))
 	return cmd, flags, &format
 }
 
-// newShowCommand shows the answer to GET path, which is a T, by view.
-func newShowCommand[T any](use, short, path string, view func(*table, T)) *cobra.Command {
-	cmd, flags, format := newClientCommand(use, short, cobra.NoArgs)
+// show is a command that shows the answer to a GET, which is a T.
+type show[T any] struct {
+	use, short, example string
+
+	path  func() string
+	table func(*table, T)
+	rates func(t *table, before, now reading[T]) // what --watch shows; nil: the table
+}
+
+func fixed(path string) func() string { return func() string { return path } }
+
+func (s show[T]) command() *cobra.Command {
+	cmd, flags, format := newClientCommand(s.use, s.short, s.example, cobra.NoArgs)
+	interval := watchFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return ask(cmd, flags, *format, http.MethodGet, path, nil, view)
+		if !cmd.Flags().Changed("watch") {
+			return ask(cmd, flags, *format, http.MethodGet, s.path(), nil, s.table)
+		}
+		return s.watch(cmd, flags, *format, *interval)
 	}
 	return cmd
 }
@@ -64,74 +100,29 @@ func ask[T any](cmd *cobra.Command, f *clientFlags, format outputFormat, method,
 }
 
 func newFlowsCommand() *cobra.Command {
-	cmd, flags, format := newClientCommand("flows", "Show live flows", cobra.NoArgs)
 	var service, realServer, client string
 	var limit int
+	cmd := show[api.FlowPage]{
+		use: "flows", short: "Show live flows", example: "turnout flows --service web --real-server 192.168.57.121 --limit 1000",
+		path: func() string {
+			query := url.Values{"limit": {strconv.Itoa(limit)}}
+			for key, value := range map[string]string{"service": service, "real_server": realServer, "client": client} {
+				if value != "" {
+					query.Set(key, value)
+				}
+			}
+			return "/v1/flows?" + query.Encode()
+		},
+		table: flowsTable,
+	}.command()
 	cmd.Flags().StringVar(&service, "service", "", "only flows of this service")
 	cmd.Flags().StringVar(&realServer, "real-server", "", "only flows to this real server's address")
 	cmd.Flags().StringVar(&client, "client", "", "only flows of this client address")
 	cmd.Flags().IntVar(&limit, "limit", 100, "how many flows at most, 1 to 10000")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		query := url.Values{"limit": {strconv.Itoa(limit)}}
-		for key, value := range map[string]string{"service": service, "real_server": realServer, "client": client} {
-			if value != "" {
-				query.Set(key, value)
-			}
-		}
-		return ask(cmd, flags, *format, http.MethodGet, "/v1/flows?"+query.Encode(), nil, flowsTable)
-	}
+	completesLive(cmd, "service", serviceNames)
+	completesLive(cmd, "real-server", func(list api.ServiceList) []string { return realServersOf(list, service) })
 	return cmd
 }
 
-func newRoleCommand() *cobra.Command {
-	cmd, flags, format := newClientCommand("role [active|standby]", "Show the director's role, or change it", cobra.MatchAll(
-		cobra.MaximumNArgs(1), cobra.OnlyValidArgs))
-	cmd.ValidArgs = []string{string(api.RoleActive), string(api.RoleStandby)}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return ask(cmd, flags, *format, http.MethodGet, "/v1/role", nil, roleTable)
-		}
-		body, err := json.Marshal(api.RoleSetting{Role: api.Role(args[0])})
-		if err != nil {
-			return err
-		}
-		return ask(cmd, flags, *format, http.MethodPut, "/v1/role", body, roleTable)
-	}
-	return cmd
-}
-
-func newApplyCommand() *cobra.Command {
-	cmd, flags, format := newClientCommand("apply -f services.yaml", "Replace the director's services by those of a file", cobra.NoArgs)
-	file := cmd.Flags().StringP("file", "f", "", "the services; - for standard input")
-	dryRun := cmd.Flags().Bool("dry-run", false, "only say whether the director would accept them")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *file == "" {
-			return usageError{errors.New("apply: -f FILE is missing")}
-		}
-		body, err := readServices(*file, cmd.InOrStdin())
-		if err != nil {
-			return err
-		}
-		path := "/v1/services?dry_run=" + strconv.FormatBool(*dryRun)
-		return ask(cmd, flags, *format, http.MethodPut, path, body, func(t *table, a api.Applied) { appliedTable(t, a, *dryRun) })
-	}
-	return cmd
-}
-
-// readServices reads a services file as JSON. Reading it here gives mistakes their lines, which the director cannot know.
-func readServices(file string, stdin io.Reader) (body []byte, err error) {
-	var text []byte
-	if file == "-" {
-		text, err = io.ReadAll(stdin)
-	} else {
-		text, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the services: %w", err)
-	}
-	state, err := store.Decode(text, file)
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(state)
-}
+// indented puts examples where cobra's help has them.
+func indented(example string) string { return "  " + strings.ReplaceAll(example, "\n", "\n  ") }

@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 
 	"turnout/mgmt/api"
@@ -40,8 +39,7 @@ func serveDirector(t *testing.T, d *apitest.Director) string {
 
 // turnout runs a command and returns what it prints.
 func turnout(args ...string) (string, error) {
-	root := &cobra.Command{Use: "turnout", SilenceErrors: true, SilenceUsage: true}
-	root.AddCommand(newShowCommands()...)
+	root := newRootCommand()
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&out)
@@ -140,8 +138,8 @@ func TestMachineFormats(t *testing.T) {
 		}
 		var want, fromJSON, fromYAML any
 		parse(t, json.Unmarshal, answer, &want)
-		parse(t, json.Unmarshal, show(t, command, "-o", "json", "--server", server), &fromJSON)
-		parse(t, yaml.Unmarshal, show(t, command, "-o", "yaml", "--server", server), &fromYAML)
+		parse(t, json.Unmarshal, printed(t, command, "-o", "json", "--server", server), &fromJSON)
+		parse(t, yaml.Unmarshal, printed(t, command, "-o", "yaml", "--server", server), &fromYAML)
 		if diff := cmp.Diff(want, fromJSON); diff != "" {
 			t.Errorf("%s -o json (-answer +printed):\n%s", command, diff)
 		}
@@ -151,7 +149,7 @@ func TestMachineFormats(t *testing.T) {
 	}
 }
 
-func show(t *testing.T, args ...string) []byte {
+func printed(t *testing.T, args ...string) []byte {
 	t.Helper()
 	got, err := turnout(args...)
 	if err != nil {

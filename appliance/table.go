@@ -1,170 +1,134 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"strconv"
+	"math"
 	"strings"
-	"text/tabwriter"
-	"time"
-
-	"gopkg.in/yaml.v3"
+	"unicode/utf8"
 )
 
-// outputFormat is the flag -o.
-type outputFormat string
+// table aligns columns for people. Rows in a row are aligned together; a gap or a note ends that.
+type table struct {
+	screen screen
+	fit    bool // cut lines that are wider than the screen: those of a view that is redrawn must not wrap
+	out    strings.Builder
+	rows   [][]cell
+}
 
-// The formats. json is the API's answer, yaml the same with the same keys.
+// cell is a text in a table.
+type cell struct {
+	text   string
+	colour colour
+	prose  bool // may be cut where the table is wider than the screen
+}
+
+// columnGap is the number of spaces between columns, minProse the width that a column of prose keeps.
 const (
-	formatTable outputFormat = "table"
-	formatJSON  outputFormat = "json"
-	formatYAML  outputFormat = "yaml"
+	columnGap = 3
+	minProse  = 12
 )
 
-// String implements pflag.Value.
-func (f *outputFormat) String() string { return string(*f) }
+func newTable(s screen) *table { return &table{screen: s} }
 
-// Type implements pflag.Value.
-func (f *outputFormat) Type() string { return "format" }
-
-// Set implements pflag.Value.
-func (f *outputFormat) Set(s string) error {
-	switch outputFormat(s) {
-	case formatTable, formatJSON, formatYAML:
-		*f = outputFormat(s)
-		return nil
+// head writes the names of columns.
+func (t *table) head(names ...string) {
+	var cells []any
+	for _, name := range names {
+		cells = append(cells, cell{text: name, colour: bold})
 	}
-	return fmt.Errorf("want table, json or yaml")
+	t.row(cells...)
 }
 
-// printAnswer writes an answer of the API, which is of type T, in the format asked for.
-func printAnswer[T any](w io.Writer, format outputFormat, answer []byte, view func(*table, T)) error {
-	switch format {
-	case formatJSON:
-		return printJSON(w, answer)
-	case formatYAML:
-		return printYAML(w, answer)
-	}
-	var t T
-	if err := json.Unmarshal(answer, &t); err != nil {
-		return fmt.Errorf("the answer is not understood (is the director of another version?): %w", err)
-	}
-	out := newTable(w)
-	view(out, t)
-	return out.w.Flush()
-}
-
-func printJSON(w io.Writer, answer []byte) error {
-	var indented []byte
-	indented, err := json.MarshalIndent(json.RawMessage(answer), "", "  ")
-	if err != nil {
-		return fmt.Errorf("the answer is not JSON: %w", err)
-	}
-	_, err = fmt.Fprintf(w, "%s\n", indented)
-	return err
-}
-
-// printYAML keeps order and numbers as they are in the JSON, which is YAML already, only in another style. Strings stay
-// quoted: a MAC address of digits alone is a number to some readers.
-func printYAML(w io.Writer, answer []byte) error {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(answer, &doc); err != nil {
-		return fmt.Errorf("the answer is not JSON: %w", err)
-	}
-	toBlock(&doc)
-	out := yaml.NewEncoder(w)
-	out.SetIndent(2)
-	return out.Encode(&doc)
-}
-
-func toBlock(n *yaml.Node) {
-	if n.Kind != yaml.ScalarNode {
-		n.Style = 0
-	}
-	for i, child := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 0 {
-			child.Style = 0
-		}
-		toBlock(child)
-	}
-}
-
-// table writes aligned columns for people.
-type table struct{ w *tabwriter.Writer }
-
-func newTable(w io.Writer) *table {
-	return &table{tabwriter.NewWriter(w, 0, 8, 3, ' ', 0)}
-}
-
-// row writes one cell per column; an empty one shows as "-". Errors are kept for Flush.
+// row writes one cell per column, each a cell or what is printed in one; an empty one shows as "-".
 func (t *table) row(cells ...any) {
-	text := make([]string, len(cells))
+	row := make([]cell, len(cells))
 	for i, c := range cells {
-		if text[i] = fmt.Sprint(c); text[i] == "" {
-			text[i] = "-"
+		var ok bool
+		if row[i], ok = c.(cell); !ok {
+			row[i] = cell{text: fmt.Sprint(c)}
+		}
+		if row[i].text == "" {
+			row[i].text = "-"
 		}
 	}
-	fmt.Fprintln(t.w, strings.Join(text, "\t"))
+	t.rows = append(t.rows, row)
 }
 
-// gap separates two tables, whose columns are aligned apart.
-func (t *table) gap() { fmt.Fprintln(t.w) }
+// gap separates two tables.
+func (t *table) gap() {
+	t.align()
+	t.out.WriteByte('\n')
+}
 
 // note writes a line that is no row.
-func (t *table) note(format string, args ...any) { fmt.Fprintf(t.w, format+"\n", args...) }
-
-// inBytes is n with a decimal unit: 5.7 MB.
-func inBytes(n uint64) string {
-	if n < 1000 {
-		return strconv.FormatUint(n, 10) + " B"
-	}
-	value, unit := float64(n)/1000, 0
-	for ; value >= 999.95 && unit < len("kMGTPE")-1; unit++ {
-		value /= 1000
-	}
-	return fmt.Sprintf("%.1f %cB", value, "kMGTPE"[unit])
+func (t *table) note(format string, args ...any) {
+	t.align()
+	text := fmt.Sprintf(format, args...)
+	t.line([]cell{{text: text}}, []int{len(text)})
 }
 
-// inPercent is a share of 0 to 1.
-func inPercent(share float64) string { return fmt.Sprintf("%.1f %%", 100*share) }
+// text is all that was written.
+func (t *table) text() string {
+	t.align()
+	return t.out.String()
+}
 
-// inTime is a number of seconds, to the second: 1d2h3m4s, 15m, 0s.
-func inTime(seconds float64) string {
-	d := time.Duration(seconds * float64(time.Second)).Round(time.Second)
-	text := ""
-	if days := d / (24 * time.Hour); days > 0 {
-		text, d = fmt.Sprintf("%dd", days), d%(24*time.Hour)
+// align writes the rows that wait, now that the widths of their columns are known.
+func (t *table) align() {
+	widths := t.widths()
+	for _, row := range t.rows {
+		t.line(row, widths)
 	}
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}} {
-		if n := d / unit.size; n > 0 {
-			text, d = fmt.Sprintf("%s%d%s", text, n, unit.name), d%unit.size
+	t.rows = nil
+}
+
+// widths are those of the columns; a column of prose gives way on a narrow screen.
+func (t *table) widths() (widths []int) {
+	total, prose := -columnGap, -1
+	for _, row := range t.rows {
+		for i, c := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+				total += columnGap
+			}
+			if grown := utf8.RuneCountInString(c.text) - widths[i]; grown > 0 {
+				widths[i] += grown
+				total += grown
+			}
+			if c.prose {
+				prose = i
+			}
 		}
 	}
-	if text == "" {
-		return "0s"
+	if over := total - t.screen.width; t.screen.width > 0 && over > 0 && prose >= 0 {
+		widths[prose] = min(widths[prose], max(widths[prose]-over, minProse))
 	}
-	return text
+	return widths
 }
 
-// inSpeed is a link's speed. Drivers that do not know it say 0 or the highest number there is.
-func inSpeed(mbps uint32) string {
-	switch {
-	case mbps == 0 || mbps == ^uint32(0):
-		return ""
-	case mbps%1000 == 0:
-		return fmt.Sprintf("%d Gbit/s", mbps/1000)
+// line writes cells; the last one needs no padding.
+func (t *table) line(row []cell, widths []int) {
+	room := math.MaxInt
+	if t.fit && t.screen.width > 0 {
+		room = t.screen.width
 	}
-	return fmt.Sprintf("%d Mbit/s", mbps)
+	for i, c := range row {
+		text := cut(c.text, min(widths[i], room))
+		t.out.WriteString(t.screen.paint(c.colour, text))
+		padding := columnGap + widths[i] - utf8.RuneCountInString(text)
+		if room -= widths[i] + columnGap; i == len(row)-1 || room <= 0 {
+			break
+		}
+		t.out.WriteString(strings.Repeat(" ", padding))
+	}
+	t.out.WriteByte('\n')
 }
 
-// upDown is the state of a link.
-func upDown(up bool) string {
-	if up {
-		return "up"
+// cut shortens a text to a width, and shows where.
+func cut(text string, width int) string {
+	runes := []rune(text)
+	if len(runes) <= width {
+		return text
 	}
-	return "down"
+	return string(runes[:max(width-1, 0)]) + "…"
 }
