@@ -25,11 +25,18 @@ const (
 	// verifyAfter leaves the former holder time to fall silent before a takeover is checked.
 	verifyAfter = time.Second
 
-	garpNum      = 3
-	garpInterval = 500 * time.Millisecond
+	// Two rounds of announcements, as keepalived sends them: the first may meet a switch whose port is not forwarding yet.
+	garpNum      = 5
+	garpInterval = 200 * time.Millisecond
+	garpPause    = 5 * time.Second
 	// garpRefresh keeps switches from forgetting the port: in DR no frame with a VIP as its source ever leaves it.
 	garpRefresh       = 60 * time.Second
 	garpRefreshJitter = 6 * time.Second
+
+	// RFC 5227 section 2.4 (c): a claim is answered by one announcement, at most every DEFEND_INTERVAL. It waits until a
+	// director that is just being told to be standby has been told.
+	defendInterval = 10 * time.Second
+	defendAfter    = time.Second
 
 	// Many VIPs are spread: at most sendAtOnce frames every sendPause.
 	sendAtOnce = 32
@@ -114,9 +121,13 @@ func (g *Guard) advanceGARP(v *vip, now time.Time) (sent int) {
 		return 0
 	}
 	v.garps--
-	v.nextGARP = now.Add(garpInterval)
-	if v.garps <= 0 {
+	switch {
+	case v.garps <= 0:
 		v.nextGARP = now.Add(garpRefresh - rand.N(garpRefreshJitter))
+	case v.garps == garpNum:
+		v.nextGARP = now.Add(garpPause)
+	default:
+		v.nextGARP = now.Add(garpInterval)
 	}
 	return 1
 }
@@ -155,7 +166,7 @@ func (g *Guard) silent(v *vip) bool {
 }
 
 func (g *Guard) announce(v *vip, now time.Time) {
-	v.State, v.garps, v.nextGARP = Announced, garpNum, now
+	v.State, v.garps, v.nextGARP = Announced, 2*garpNum, now
 	g.cfg.Log.Info("VIP announced", zap.Stringer("vip", v.Address))
 }
 
@@ -173,6 +184,9 @@ func (g *Guard) claimed(v *vip, by frame.MAC) {
 			zap.Stringer("vip", v.Address), zap.Stringer("mac", by), zap.Stringer("state", v.State))
 	}
 	v.ConflictMAC = by
+	if v.State == Announced {
+		v.defend(time.Now())
+	}
 	if v.probes > 0 || v.nextProbe.IsZero() {
 		v.probes = 0
 		v.nextProbe = time.Now().Add(retryMin + rand.N(retryJitter))
@@ -180,14 +194,25 @@ func (g *Guard) claimed(v *vip, by frame.MAC) {
 	g.noteChange()
 }
 
-// unclaimed ends a round of probes that nobody answered: v is ours.
+// defend announces v once more soon, unless that was done lately or announcements are coming anyway: hosts that heard the
+// other machine now look for v there.
+func (v *vip) defend(now time.Time) {
+	if v.garps > 0 || now.Before(v.defended.Add(defendInterval)) {
+		return
+	}
+	v.defended, v.garps, v.nextGARP = now, 1, now.Add(defendAfter)
+}
+
+// unclaimed ends a round of probes that nobody answered: v is ours. Where another machine had claimed it, hosts may still
+// look for it there.
 func (g *Guard) unclaimed(v *vip, now time.Time) {
-	if v.ConflictMAC != (frame.MAC{}) {
+	contested := v.ConflictMAC != (frame.MAC{})
+	if contested {
 		g.cfg.Log.Info("no other machine claims the VIP any more", zap.Stringer("vip", v.Address), zap.Stringer("mac", v.ConflictMAC))
 		v.ConflictMAC = frame.MAC{}
 	}
 	v.probes, v.nextProbe = 0, time.Time{}
-	if v.State != Announced {
+	if v.State != Announced || contested {
 		g.announce(v, now)
 	}
 	g.changed = true

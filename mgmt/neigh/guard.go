@@ -74,6 +74,7 @@ type vip struct {
 	nextProbe time.Time
 	garps     int // still to be sent in quick succession
 	nextGARP  time.Time
+	defended  time.Time // when a claim was last answered
 }
 
 // New makes a Guard without VIPs, whose link is down until LinkUp says otherwise.
@@ -108,16 +109,28 @@ func (g *Guard) LinkUp(up bool) {
 	g.restart(g.begin)
 }
 
-// SetActive changes the role. Who becomes active takes over: it announces every VIP at once, because the former holder
-// was told to be silent, and probes afterwards to raise the alarm if it is not.
+// SetActive sets the role. Who becomes active takes over: it announces every VIP at once, because the former holder
+// was told to be silent, and probes afterwards to raise the alarm if it is not. Who is active already and told so again
+// announces once more what it holds: another director may have held it as well, and was told to be silent.
 func (g *Guard) SetActive(active bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if active == g.active {
+		g.announceAgain()
 		return
 	}
 	g.active = active
 	g.restart(g.takeOver)
+}
+
+func (g *Guard) announceAgain() {
+	now := time.Now()
+	for _, v := range g.vips {
+		if v.State == Announced && !v.routed {
+			g.announce(v, now)
+		}
+	}
+	g.noteChange()
 }
 
 // restart forgets what was going on for every VIP and starts again.

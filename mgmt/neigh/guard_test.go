@@ -33,7 +33,7 @@ func TestGuardStories(t *testing.T) {
 		standby bool
 		plot    func(*story)
 	}{
-		{"a VIP is probed, announced three times, and again every minute", false, func(s *story) {
+		{"a VIP is probed, announced in two rounds of five, and again every minute", false, func(s *story) {
 			s.announced()
 			for range 5 {
 				s.expect("GARP 192.168.57.100", 54*time.Second, 60*time.Second)
@@ -98,14 +98,63 @@ func TestGuardStories(t *testing.T) {
 			s.want(alarmed)
 			s.hears(asks, true)
 			s.expect(toOther+" at 192.168.57.135", 0, 0)
+			s.defends(vip)
 			s.probesAgain(vip)
 			s.hears(answers, true)
 			s.want(alarmed)
+			s.LinkUp(false) // who asks again, and when, is told elsewhere
+		}},
+		{"a VIP that is no longer contested is announced anew", false, func(s *story) {
+			s.announced()
+			s.hears(claims, true)
+			s.defends(vip)
 			s.probesAgain(vip)
 			s.expect("who-has 192.168.57.100? asks nobody", 200*time.Millisecond, 200*time.Millisecond)
 			s.expect("who-has 192.168.57.100? asks nobody", 200*time.Millisecond, 200*time.Millisecond)
-			time.Sleep(time.Second)
+			s.want(alarmed)
+			s.announces(vip, 200*time.Millisecond)
 			s.want(ours)
+		}},
+		{"a VIP is defended once in ten seconds", false, func(s *story) {
+			s.announced()
+			s.mark = time.Now()
+			garps := 0
+			for range 40 { // a claim every 500 ms, for 20 s
+				s.hears(claims, true)
+				time.Sleep(500 * time.Millisecond)
+			}
+			s.LinkUp(false)
+			synctest.Wait()
+			for len(s.sent) > 0 {
+				if (<-s.sent).words == "GARP 192.168.57.100" {
+					garps++
+				}
+			}
+			if garps != 2 {
+				s.t.Errorf("%d announcements in 20 s of claims, want 2", garps)
+			}
+		}},
+		{"who is told to be active again announces anew", false, func(s *story) {
+			s.SetVIPs([]netip.Addr{vip, routed})
+			s.announcedAfterProbes()
+			s.quiet(10 * time.Second)
+			s.SetActive(true)
+			s.announces(vip, 0)
+			s.want(ours, neigh.VIP{Address: routed, State: neigh.Announced})
+		}},
+		{"who is told to be active again while the VIP is another's stays silent", false, func(s *story) {
+			s.SetVIPs([]netip.Addr{vip})
+			s.expect("who-has 192.168.57.100? asks nobody", 0, 0)
+			s.hears(answers, true)
+			s.SetActive(true)
+			s.quiet(4 * time.Second)
+			s.want(conflict)
+		}},
+		{"who is told to be standby before it defends a VIP stays silent", false, func(s *story) {
+			s.announced()
+			s.hears(claims, true)
+			s.SetActive(false)
+			s.quiet(time.Minute)
 		}},
 		{"a claim between link down and up changes nothing", false, func(s *story) {
 			s.announced()
@@ -143,13 +192,18 @@ func TestGuardStories(t *testing.T) {
 			s.SetVIPs([]netip.Addr{vip})
 			s.SetActive(true)
 			s.expect("GARP 192.168.57.100", 0, 0)
-			s.expect("GARP 192.168.57.100", 500*time.Millisecond, 500*time.Millisecond)
-			time.Sleep(510 * time.Millisecond) // the third GARP and the first probe
+			for range 4 {
+				s.expect("GARP 192.168.57.100", 200*time.Millisecond, 200*time.Millisecond)
+			}
+			s.expect("who-has 192.168.57.100? asks nobody", 200*time.Millisecond, 200*time.Millisecond)
 			s.hears(answers, true)
 			s.want(alarmed)
-			<-s.sent
-			<-s.sent
 			s.quiet(4 * time.Second)
+			time.Sleep(3 * time.Second) // the second round, and maybe a probe
+			synctest.Wait()
+			for len(s.sent) > 0 {
+				<-s.sent
+			}
 		}},
 		{"who becomes standby falls silent", false, func(s *story) {
 			s.announced()
@@ -221,7 +275,6 @@ func TestGuardStories(t *testing.T) {
 		{"what is so already starts nothing", false, func(s *story) {
 			s.announced()
 			s.LinkUp(true)
-			s.SetActive(true)
 			s.quiet(50 * time.Second)
 			s.want(ours)
 		}},

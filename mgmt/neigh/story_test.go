@@ -124,16 +124,28 @@ func (s *story) probes(addr netip.Addr) {
 	s.expect("who-has "+addr.String()+"? asks nobody", 200*time.Millisecond, 200*time.Millisecond)
 }
 
+// defends expects the answer to a claim that came with the last expected frame, and counts on from there.
+func (s *story) defends(addr netip.Addr) {
+	s.t.Helper()
+	claim := s.mark
+	s.expect("GARP "+addr.String(), time.Second, time.Second)
+	s.mark = claim
+}
+
 func (s *story) probesAgain(addr netip.Addr) {
 	s.t.Helper()
 	s.expect("who-has "+addr.String()+"? asks nobody", 5*time.Second, 15*time.Second)
 }
 
+// announces expects both rounds of announcements.
 func (s *story) announces(addr netip.Addr, after time.Duration) {
 	s.t.Helper()
-	s.expect("GARP "+addr.String(), after, after)
-	s.expect("GARP "+addr.String(), 500*time.Millisecond, 500*time.Millisecond)
-	s.expect("GARP "+addr.String(), 500*time.Millisecond, 500*time.Millisecond)
+	for _, first := range []time.Duration{after, 5 * time.Second} {
+		s.expect("GARP "+addr.String(), first, first)
+		for range 4 {
+			s.expect("GARP "+addr.String(), 200*time.Millisecond, 200*time.Millisecond)
+		}
+	}
 }
 
 // announced gets vip announced.
@@ -152,10 +164,10 @@ func (s *story) announcedAfterProbes() {
 	s.announces(vip, 200*time.Millisecond)
 }
 
-// takesOver expects the frames of a takeover of vip, among them one answer.
+// takesOver expects the frames of a takeover of vip, among them one answer, to the end of the second round.
 func (s *story) takesOver(answer string) {
 	s.t.Helper()
-	time.Sleep(1500 * time.Millisecond)
+	time.Sleep(7 * time.Second)
 	synctest.Wait()
 	var got []string
 	for len(s.sent) > 0 {
@@ -164,7 +176,11 @@ func (s *story) takesOver(answer string) {
 	}
 	slices.Sort(got)
 	const garp, who = " GARP 192.168.57.100", " who-has 192.168.57.100? asks nobody"
-	want := []string{"0s " + answer, "0s" + garp, "500ms" + garp, "1s" + garp, "1s" + who, "1.2s" + who, "1.4s" + who}
+	want := []string{"0s " + answer, "1s" + who, "1.2s" + who, "1.4s" + who}
+	for i := range time.Duration(5) {
+		first := i * 200 * time.Millisecond
+		want = append(want, first.String()+garp, (5800*time.Millisecond+first).String()+garp)
+	}
 	slices.Sort(want)
 	if !slices.Equal(got, want) {
 		s.t.Errorf("takeover: %q, want %q", got, want)
