@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"turnout/lcore/frame"
 	"turnout/lcore/port"
@@ -70,6 +71,7 @@ func (c *Config) validate(cpus []int) error {
 	c.Mgmt.validate(&m)
 	c.Health.validate(&m)
 	oneOf("role", c.Role, &m, "active", "standby")
+	validateStopGrace(c.StopGrace, &m)
 	if c.ServicesFile == "" {
 		m.Add("services_file", "is empty: name the file of the desired state, such as services.yaml")
 	}
@@ -81,6 +83,18 @@ func (c *Config) validate(cpus []int) error {
 func oneOf(key, value string, m *store.Mistakes, words ...string) {
 	if !slices.Contains(words, value) {
 		m.Add(key, "%q: write %s", value, strings.Join(words, " or "))
+	}
+}
+
+// maxStopGrace stays below the time after which service managers kill what does not stop.
+const maxStopGrace = time.Minute
+
+func validateStopGrace(text string, m *store.Mistakes) {
+	var d store.Duration
+	if err := d.UnmarshalText([]byte(text)); err != nil {
+		m.Add("stop_grace", "%v", err)
+	} else if d < 0 || time.Duration(d) > maxStopGrace {
+		m.Add("stop_grace", "%s is out of range: 0s to 1m", d)
 	}
 }
 

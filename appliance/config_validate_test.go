@@ -100,6 +100,10 @@ func TestValidate(t *testing.T) {
 			`log.level: "trace": write debug or info or warn or error`,
 			`log.format: "xml": write console or json`,
 		}},
+		{"no duration", func(c *Config) { c.StopGrace = "5" }, []string{
+			`stop_grace: "5" is not a duration: write a number and ms, s, m or h, such as 30s or 10m`,
+		}},
+		{"a long grace", func(c *Config) { c.StopGrace = "2m" }, []string{"stop_grace: 2m is out of range: 0s to 1m"}},
 		{"no folder, no user", func(c *Config) { c.Health = HealthConfig{ExecDir: "/nonexistent", ExecUser: "no-such-user"} }, []string{
 			"health.exec_user: user: unknown user no-such-user: name a user of this machine, such as nobody",
 			"health.exec_dir: lstat /nonexistent: no such file or directory",

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"turnout/mgmt/api"
 )
@@ -44,6 +45,25 @@ func saveRole(c *Config, role api.Role) error {
 		return fmt.Errorf("keep the role: %w", err)
 	}
 	return nil
+}
+
+// resignInterval is how often a director that is to stop looks whether it is active still.
+const resignInterval = 10 * time.Millisecond
+
+// resign forwards on until the role is standby, for as long as stop_grace allows. To all who ask, this director is not
+// ready meanwhile.
+func (a *Appliance) resign() {
+	a.director.Stopping()
+	end := time.Now().Add(a.config.stopGrace())
+	for a.director.Role() == api.RoleActive && time.Now().Before(end) {
+		time.Sleep(resignInterval)
+	}
+}
+
+// stopGrace is stop_grace, or 0 where Validate refuses it.
+func (c *Config) stopGrace() time.Duration {
+	grace, _ := time.ParseDuration(c.StopGrace)
+	return grace
 }
 
 func roleText(role, configured api.Role) string {

@@ -46,7 +46,7 @@ type Config struct {
 
 	// Who else acts on the state in force. They must not block, and may not call the Director.
 	OnVIPs    func([]netip.Addr)
-	OnActive  func(bool)
+	OnActive  func(bool) // also when the role is set to what it is: VIPs are then announced anew
 	OnTargets func([]health.Target)
 	OnServers func([]netip.Addr) // the real servers whose MAC must be found out
 }
@@ -67,6 +67,7 @@ type Director struct {
 	view     atomic.Pointer[view]
 	stale    *stale
 	busy     busyMeter
+	stopping atomic.Bool
 
 	// What follows belongs to the goroutine of Run.
 	desired    store.State
@@ -283,12 +284,15 @@ func (d *Director) SetRole(ctx context.Context, r api.Role) error {
 		if standby := r == api.RoleStandby; standby != d.standby {
 			d.standby = standby
 			d.publish(func(*store.Service) bool { return false })
-			d.config.OnActive(!standby)
 			d.config.Log.Info("role changed", zap.String("role", string(r)))
 		}
+		d.config.OnActive(!d.standby)
 		return nil
 	})
 }
+
+// Stopping makes the director not ready from now on: a pair's other one is to take over before this one ends.
+func (d *Director) Stopping() { d.stopping.Store(true) }
 
 func (d *Director) role() api.Role {
 	if d.standby {

@@ -295,8 +295,19 @@ func TestRoleChanges(t *testing.T) {
 			t.Errorf("role %s is saved, want %s", w.saved, role)
 		}
 	}
-	if !slices.Equal(w.active, []bool{false, true}) {
-		t.Errorf("told %v; want each change once", w.active)
+	if !slices.Equal(w.active, []bool{false, false, true}) {
+		t.Errorf("told %v; want each setting once", w.active)
+	}
+}
+
+func TestStoppingIsNotReady(t *testing.T) {
+	d, _, _ := start(t, servicesFile)
+	if ready, why := d.Ready(); !ready {
+		t.Fatalf("not ready: %v", why)
+	}
+	d.Stopping()
+	if ready, why := d.Ready(); ready || len(why) != 1 || !strings.Contains(why[0], "told to stop") {
+		t.Errorf("ready %v, %q; want that it was told to stop", ready, why)
 	}
 }
 

@@ -45,6 +45,9 @@ func fingerprint(key [16]byte) string {
 // Ready is that of api.Director.
 func (d *Director) Ready() (bool, []string) {
 	why := []string{}
+	if d.stopping.Load() {
+		why = append(why, "turnout was told to stop: it forwards until another director has taken over, for stop_grace at most")
+	}
 	if d.view.Load().generation == 0 {
 		why = append(why, "no services are in force: the services file could not be loaded, see the log")
 	}
