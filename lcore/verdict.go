@@ -72,5 +72,5 @@ type InjectKind uint8
 // The kinds of injected frames.
 const (
 	InjectKernel    InjectKind = iota // sent by the director's kernel through its interface
-	InjectGenerated                   // made by turnout: ARP for VIPs, echo replies
+	InjectGenerated                   // made by turnout: ARP for VIPs, echo replies, ICMP errors
 )

@@ -21,10 +21,12 @@ const (
 	TCPAck
 )
 
-// ICMP types (RFC 792).
+// ICMP types, and a code of ICMPUnreachable (RFC 792).
 const (
-	ICMPEchoReply   = 0
-	ICMPEchoRequest = 8
+	ICMPEchoReply       = 0
+	ICMPUnreachable     = 3
+	ICMPPortUnreachable = 3
+	ICMPEchoRequest     = 8
 )
 
 // Ports is a view of the first four bytes of a TCP or UDP header: the L4 ports.

@@ -33,7 +33,7 @@ var director = []family[*Reading]{
 		func(r *Reading) float64 { return bit(r.LastApplySuccessful) }),
 	counter("turnout_injected_packets_total", "Frames sent by the director's kernel through a port.",
 		func(r *Reading) uint64 { return r.Injected }),
-	counter("turnout_generated_packets_total", "Frames made by turnout itself: ARP for VIPs, echo replies.",
+	counter("turnout_generated_packets_total", "Frames made by turnout itself: ARP for VIPs, echo replies, ICMP errors.",
 		func(r *Reading) uint64 { return r.Generated }),
 	counter("turnout_consumed_packets_total", "Frames that ended in turnout itself.",
 		func(r *Reading) uint64 { return r.Consumed }),

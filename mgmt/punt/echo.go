@@ -9,23 +9,26 @@ import (
 
 // Positions in a frame whose packet has no IP options.
 const (
-	ipv4TTL         = frame.EthernetLen + 8
-	ipv4Checksum    = frame.EthernetLen + 10
-	ipv4Source      = frame.EthernetLen + 12
+	ipv4Start       = frame.EthernetLen
+	ipv4TOS         = ipv4Start + 1
+	ipv4Length      = ipv4TOS + 1
+	ipv4Fragment    = ipv4Length + 4
+	ipv4TTL         = ipv4Fragment + 2
+	ipv4Checksum    = ipv4TTL + 2
+	ipv4Source      = ipv4Checksum + 2
 	ipv4Destination = ipv4Source + 4
 	icmp            = frame.EthernetLen + frame.IPv4Len
 	icmpChecksum    = icmp + 2
 )
 
-// echoTTL is what hosts start with (RFC 1700).
-const echoTTL = 64
+// hostTTL is what hosts start with (RFC 1700).
+const hostTTL = 64
 
 // echoReply turns an ICMP echo request to one of the VIPs into its reply, in place, and cuts what follows the packet.
 // It answers nil, and leaves the frame alone, when the frame is no such request or may not be answered (RFC 1122
-// section 3.2.2.6): one with IP options, because source routes would have to be reversed, and one without a host as its
-// sender.
+// section 3.2.2.6).
 func echoReply(b []byte, own frame.MAC, vips vipSet) []byte {
-	if !isEchoRequest(b) || !vips.has(b[ipv4Destination:]) || !fromHost(b) || vips.has(b[ipv4Source:]) {
+	if !isAnswerable(b, vips) || !isEchoRequest(b) {
 		return nil
 	}
 	b = b[:frame.EthernetLen+(*frame.IPv4)(b[frame.EthernetLen:]).TotalLen()]
@@ -36,19 +39,27 @@ func echoReply(b []byte, own frame.MAC, vips vipSet) []byte {
 	source := [4]byte(b[ipv4Source:])
 	copy(b[ipv4Source:], b[ipv4Destination:icmp])
 	copy(b[ipv4Destination:], source[:])
-	setWord(b, ipv4TTL, ipv4Checksum, echoTTL<<8|uint16(b[ipv4TTL+1]))
+	setWord(b, ipv4TTL, ipv4Checksum, hostTTL<<8|uint16(b[ipv4TTL+1]))
 	setWord(b, icmp, icmpChecksum, frame.ICMPEchoReply<<8)
 	return b
 }
 
-func isEchoRequest(b []byte) bool {
+// isAnswerable says whether a frame is a sound packet to one of the VIPs that turnout may answer in its name: whole, with
+// at least the eight bytes of transport header that ICMP needs, without IP options, because source routes would have to
+// be reversed, and with a host as its sender.
+func isAnswerable(b []byte, vips vipSet) bool {
 	if len(b) < icmp+frame.ICMPLen || (*frame.Ethernet)(b).Type() != frame.EtherTypeIPv4 ||
 		frame.CheckIPv4(unsafe.Pointer(unsafe.SliceData(b)), uint32(len(b))) != frame.FaultNone {
 		return false
 	}
 	ip := (*frame.IPv4)(b[frame.EthernetLen:])
 	return ip.HeaderLen() == frame.IPv4Len && ip.TotalLen() >= frame.IPv4Len+frame.ICMPLen && !ip.Fragment() &&
-		ip.Protocol() == frame.ProtocolICMP && b[icmp] == frame.ICMPEchoRequest && b[icmp+1] == 0
+		vips.has(b[ipv4Destination:]) && fromHost(b) && !vips.has(b[ipv4Source:])
+}
+
+func isEchoRequest(b []byte) bool {
+	ip := (*frame.IPv4)(b[frame.EthernetLen:])
+	return ip.Protocol() == frame.ProtocolICMP && b[icmp] == frame.ICMPEchoRequest && b[icmp+1] == 0
 }
 
 // fromHost says whether the sender is one host: neither a group, nor unknown, nor the loopback network.

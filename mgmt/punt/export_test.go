@@ -8,11 +8,12 @@ import (
 
 // EchoReply opens echoReply to tests.
 func EchoReply(b []byte, own frame.MAC, vips ...netip.Addr) []byte {
-	set := vipSet{}
-	for _, vip := range vips {
-		set[vip] = struct{}{}
-	}
-	return echoReply(b, own, set)
+	return echoReply(b, own, newVIPSet(vips))
+}
+
+// PortUnreachable opens portUnreachable to tests.
+func PortUnreachable(b []byte, own frame.MAC, vips ...netip.Addr) []byte {
+	return portUnreachable(b, own, newVIPSet(vips))
 }
 
 // Explain opens explain to tests.

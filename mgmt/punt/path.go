@@ -2,8 +2,8 @@
 // to the kernel through it, and what the kernel sends is injected into the port. Ordinary sockets on the director
 // (health checks, ssh, routing daemons) thus use the port without knowing it.
 //
-// The VIPs stay out of the kernel. ARP for them is answered by mgmt/neigh, echo requests to them are answered here,
-// and what the kernel itself says about a VIP is swallowed.
+// The VIPs stay out of the kernel. ARP for them is answered by mgmt/neigh; echo requests to them, and packets for which
+// there is no real server, are answered here; and what the kernel itself says about a VIP is swallowed.
 package punt
 
 import (
@@ -36,11 +36,12 @@ type Path struct {
 	vips   atomic.Pointer[vipSet]
 	active atomic.Bool
 
-	toKernel    atomic.Uint64
-	fromKernel  atomic.Uint64
-	swallowed   atomic.Uint64
-	echoReplies atomic.Uint64
-	writeErrors atomic.Uint64
+	toKernel     atomic.Uint64
+	fromKernel   atomic.Uint64
+	swallowed    atomic.Uint64
+	echoReplies  atomic.Uint64
+	unreachables atomic.Uint64
+	writeErrors  atomic.Uint64
 }
 
 // vipSet holds the VIPs, all IPv4.
@@ -63,14 +64,19 @@ func New(cfg Config) *Path {
 
 // SetVIPs replaces the set of VIPs.
 func (p *Path) SetVIPs(vips []netip.Addr) {
+	set := newVIPSet(vips)
+	p.vips.Store(&set)
+}
+
+func newVIPSet(vips []netip.Addr) vipSet {
 	set := make(vipSet, len(vips))
 	for _, vip := range vips {
 		set[vip] = struct{}{}
 	}
-	p.vips.Store(&set)
+	return set
 }
 
-// SetActive tells the role: a standby answers no echo request to a VIP.
+// SetActive tells the role: a standby answers nobody in a VIP's name.
 func (p *Path) SetActive(active bool) { p.active.Store(active) }
 
 // Run moves frames both ways until ctx ends (nil) or the TAP fails. It may be called once.
@@ -119,23 +125,26 @@ func (p *Path) drain(buf []byte) (frames int) {
 }
 
 // dispatch hands a punted frame to whom it concerns.
-func (p *Path) dispatch(kind lcore.PuntKind, frame []byte) {
+func (p *Path) dispatch(kind lcore.PuntKind, b []byte) {
 	switch kind {
 	case lcore.PuntEcho:
-		p.answerEcho(frame)
+		p.answer(b, echoReply, &p.echoReplies)
+	case lcore.PuntUnreachable:
+		p.answer(b, portUnreachable, &p.unreachables)
 	case lcore.PuntARP:
-		if !p.cfg.ARP(frame) {
-			p.writeTAP(frame)
+		if !p.cfg.ARP(b) {
+			p.writeTAP(b)
 		}
 	default:
-		p.writeTAP(frame)
+		p.writeTAP(b)
 	}
 }
 
-func (p *Path) answerEcho(request []byte) {
-	reply := echoReply(request, p.cfg.TAP.mac, *p.vips.Load())
-	if reply != nil && p.active.Load() && p.cfg.Inject.Send(lcore.InjectGenerated, reply) {
-		p.echoReplies.Add(1)
+// answer sends what reply makes of a frame, if anything, back to its sender.
+func (p *Path) answer(b []byte, reply func(b []byte, own frame.MAC, vips vipSet) []byte, answered *atomic.Uint64) {
+	r := reply(b, p.cfg.TAP.mac, *p.vips.Load())
+	if r != nil && p.active.Load() && p.cfg.Inject.Send(lcore.InjectGenerated, r) {
+		answered.Add(1)
 	}
 }
 
@@ -201,24 +210,26 @@ func (s vipSet) has(b []byte) bool {
 
 // Stats are counters since the start, in frames.
 type Stats struct {
-	ToKernel    uint64 // punted frames that the kernel got
-	FromKernel  uint64 // frames that the kernel sent, the swallowed ones included
-	Swallowed   uint64 // frames of the kernel that spoke of a VIP
-	EchoReplies uint64 // echo requests to VIPs that were answered
-	WriteErrors uint64 // punted frames that the TAP refused
-	InjectFull  uint64 // frames lost because the ring to the lcore was full
-	InjectLong  uint64 // frames lost because they are longer than a ring carries
+	ToKernel     uint64 // punted frames that the kernel got
+	FromKernel   uint64 // frames that the kernel sent, the swallowed ones included
+	Swallowed    uint64 // frames of the kernel that spoke of a VIP
+	EchoReplies  uint64 // echo requests to VIPs that were answered
+	Unreachables uint64 // packets for which there was no real server, and whose senders were told
+	WriteErrors  uint64 // punted frames that the TAP refused
+	InjectFull   uint64 // frames lost because the ring to the lcore was full
+	InjectLong   uint64 // frames lost because they are longer than a ring carries
 }
 
 // Stats reads the counters.
 func (p *Path) Stats() Stats {
 	return Stats{
-		ToKernel:    p.toKernel.Load(),
-		FromKernel:  p.fromKernel.Load(),
-		Swallowed:   p.swallowed.Load(),
-		EchoReplies: p.echoReplies.Load(),
-		WriteErrors: p.writeErrors.Load(),
-		InjectFull:  p.cfg.Inject.full.Load(),
-		InjectLong:  p.cfg.Inject.long.Load(),
+		ToKernel:     p.toKernel.Load(),
+		FromKernel:   p.fromKernel.Load(),
+		Swallowed:    p.swallowed.Load(),
+		EchoReplies:  p.echoReplies.Load(),
+		Unreachables: p.unreachables.Load(),
+		WriteErrors:  p.writeErrors.Load(),
+		InjectFull:   p.cfg.Inject.full.Load(),
+		InjectLong:   p.cfg.Inject.long.Load(),
 	}
 }
