@@ -106,10 +106,7 @@ func (c follows) follow(_ context.Context, in *followInput) (*huma.StreamRespons
 		if r.Method == http.MethodHead {
 			return
 		}
-		s := stream{w, http.NewResponseController(w)}
-		// The server's time-out for reading a request would end the stream. Where there are no deadlines it cannot.
-		_ = s.control.SetReadDeadline(time.Time{})
-		c.run(r.Context(), in, s)
+		c.run(r.Context(), in, stream{w, http.NewResponseController(w)})
 	}}, nil
 }
 

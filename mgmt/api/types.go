@@ -79,7 +79,7 @@ type MovedFlows struct {
 
 // Drain says how a real server is drained: no new flows, and what becomes of those it has when the deadline is over.
 type Drain struct {
-	Deadline store.Duration `json:"deadline,omitempty" pattern:"^([0-9]+(\\.[0-9]+)?(ms|s|m|h))+$" patternDescription:"a duration such as 30s or 10m" doc:"how long its flows may take to end; none: as long as they like"`
+	Deadline store.Duration `json:"deadline,omitempty" pattern:"^([0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$" patternDescription:"a duration such as 30s or 10m" doc:"how long its flows may take to end; none: as long as they like"`
 	Then     Then           `json:"then,omitempty" enum:"keep,reschedule,drop" doc:"what becomes of flows that are left then; keep unless given"`
 }
 
