@@ -212,11 +212,11 @@ func TestExamples(t *testing.T) {
 	if c.ServicesFile != mustAbs(t, "../docs/examples/services.yaml") {
 		t.Fatalf("services_file %s", c.ServicesFile)
 	}
-	s, err := store.Open(c.ServicesFile)
+	text, err := os.ReadFile(c.ServicesFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, notes, err := s.Load(store.Segment{DIPs: []netip.Prefix{c.Ports[0].Prefix()}})
+	state, notes, err := store.Check(text, c.ServicesFile, store.Segment{DIPs: []netip.Prefix{c.Ports[0].Prefix()}})
 	if err != nil || len(state.Services) != 4 || len(notes) != 0 {
 		t.Errorf("%d services, notes %q, %v", len(state.Services), notes, err)
 	}

@@ -154,7 +154,7 @@ func check(cmd *cobra.Command, file string) error {
 	var notes []string
 	services, err := store.Open(config.ServicesFile)
 	if err == nil {
-		_, notes, err = services.Load(segment)
+		notes, err = services.Check(segment)
 	}
 	for _, note := range notes {
 		fmt.Fprintln(cmd.OutOrStdout(), "note:", note)

@@ -1,27 +1,16 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
-// keptGenerations is how many older files stay beside the one in force.
-const keptGenerations = 10
-
-// Generations returns the folder of the older files: services.yaml.generations/000001.yaml and so on, the highest
-// number the latest. The ten latest stay.
-func (s *Store) Generations() string { return s.path + ".generations" }
-
-// replace puts after in the place of before in one step: a crash at any moment leaves the one or the other.
-func (s *Store) replace(before, after []byte) error {
+// replace puts content in the place of the file in one step: a crash at any moment leaves the one or the other.
+func (s *Store) replace(content []byte) error {
 	target, err := filepath.EvalSymlinks(s.path) // the file is replaced, not a link to it
 	if err != nil {
 		return err
@@ -30,63 +19,7 @@ func (s *Store) replace(before, after []byte) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.keep(before, info), s.prune()); err != nil {
-		return fmt.Errorf("keep the file before: %w", err)
-	}
-	return writeFile(target, after, info)
-}
-
-// keep stores content as the next generation, unless a Save that failed later has stored it already.
-func (s *Store) keep(content []byte, like fs.FileInfo) error {
-	dir := s.Generations()
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	numbers, err := generations(dir)
-	if err != nil {
-		return err
-	}
-	latest := 0
-	if len(numbers) > 0 {
-		latest = numbers[len(numbers)-1]
-	}
-	if kept, err := os.ReadFile(generationFile(dir, latest)); err == nil && bytes.Equal(kept, content) {
-		return nil
-	}
-	return writeFile(generationFile(dir, latest+1), content, like)
-}
-
-// prune deletes all but the latest generations.
-func (s *Store) prune() error {
-	dir := s.Generations()
-	numbers, err := generations(dir)
-	if err != nil {
-		return err
-	}
-	for _, n := range numbers[:max(0, len(numbers)-keptGenerations)] {
-		if err := os.Remove(generationFile(dir, n)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func generationFile(dir string, n int) string { return filepath.Join(dir, fmt.Sprintf("%06d.yaml", n)) }
-
-// generations lists the numbers in use, in rising order. Other files in the folder are left alone.
-func generations(dir string) ([]int, error) {
-	files, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var numbers []int
-	for _, f := range files {
-		if n, err := strconv.Atoi(strings.TrimSuffix(f.Name(), ".yaml")); err == nil && filepath.Base(generationFile(dir, n)) == f.Name() {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	return numbers, nil
+	return writeFile(target, content, info)
 }
 
 // writeFile creates or replaces the file at path in one step, with the mode and owner of like.
@@ -102,7 +35,7 @@ func writeFile(path string, content []byte, like fs.FileInfo) error {
 	}
 	if err != nil {
 		os.Remove(temp)
-		return withAdvice(err)
+		return err
 	}
 	return syncDir(filepath.Dir(path))
 }
@@ -142,8 +75,8 @@ func withAdvice(err error) error {
 		return fmt.Errorf("%w: a single mounted file cannot be replaced; mount its folder", err)
 	case errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("%w: put services_file on a file system that can be written", err)
-	case errors.Is(err, syscall.ENOSPC):
-		return fmt.Errorf("%w: free some space; the old file is in force", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: free some space there", err)
 	}
 	return err
 }

@@ -2,13 +2,13 @@ package store
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"reflect"
 	"sync"
+	"time"
 )
 
 // ErrFileChanged refuses to write over a file that somebody has edited since it was loaded.
@@ -21,9 +21,8 @@ var ErrLayout = errors.New("the file is laid out in a way that cannot be edited 
 type Store struct {
 	path string
 
-	mu     sync.Mutex
-	loaded bool
-	hash   [sha256.Size]byte // of the content that was loaded or saved last
+	mu      sync.Mutex
+	current generation // in force; the zero value before the first Load
 }
 
 // Open returns the Store for the YAML file at path. The file must be there; it is read by Load.
@@ -41,47 +40,66 @@ func Open(path string) (*Store, error) {
 // Path returns the file that is read and written.
 func (s *Store) Path() string { return s.path }
 
-// Load reads and judges the file. A file in good order becomes the one that Save may replace; a bad one is refused
-// (*Mistakes) and stays untouched: until it is mended and loaded, Save fails with ErrFileChanged.
-// The notes are sentences that stop nothing.
-func (s *Store) Load(seg Segment) (State, []string, error) {
+// Check reads and judges the file, and changes nothing. The notes are sentences that stop nothing.
+func (s *Store) Check(seg Segment) (notes []string, err error) {
+	_, notes, err = s.judge(seg)
+	return notes, err
+}
+
+// Load reads and judges the file and puts it in force: Save may replace it, and if it says something else than the one
+// before, that one is kept and it gets the next number. One that is refused, here (*Mistakes) or by one of accept, stays
+// untouched and changes no number: until it is mended and loaded, Save fails with ErrFileChanged.
+// The notes are sentences that stop nothing. accept must not call the Store.
+func (s *Store) Load(seg Segment, accept ...func(State) error) (State, []string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data, err := s.read()
+	next, notes, err := s.judge(seg)
 	if err != nil {
 		return State{}, nil, err
 	}
-	state, notes, err := Check(data, s.path, seg)
-	if err != nil {
-		return State{}, nil, err
+	for _, refusal := range accept {
+		if err := refusal(next.state.Clone()); err != nil {
+			return State{}, nil, err
+		}
 	}
-	s.hash, s.loaded = sha256.Sum256(data), true
-	return state, notes, nil
+	more, err := s.load(next)
+	return next.state.Clone(), append(notes, more...), err
 }
 
-func (s *Store) read() ([]byte, error) {
+// judge returns what the file says, without a number yet.
+func (s *Store) judge(seg Segment) (next generation, notes []string, err error) {
+	if next.content, next.saved, err = s.read(); err != nil {
+		return next, nil, err
+	}
+	next.state, notes, err = Check(next.content, s.path, seg)
+	return next, notes, err
+}
+
+// read returns the file and when it was written.
+func (s *Store) read() ([]byte, time.Time, error) {
 	data, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf(`%s is missing: put it back (older ones are in %s), or create it with the one line "services: []"`, s.path, s.Generations())
+		return nil, time.Time{}, fmt.Errorf(`%s is missing: put it back (older ones are in %s), or create it with the one line "services: []"`, s.path, s.Generations())
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read the desired state: %w", err)
+	info, statErr := os.Stat(s.path)
+	if err := errors.Join(err, statErr); err != nil {
+		return nil, time.Time{}, fmt.Errorf("read the desired state: %w", err)
 	}
-	return data, nil
+	return data, info.ModTime(), nil
 }
 
-// Save writes the state into the file. What the state leaves as it is stays in the file byte by byte, comments and
-// order included. The file before is kept as a generation. On any error the file is the old one, unless the folder
-// alone could not be synced.
+// Save writes the state into the file and gives it the next number. What the state leaves as it is stays in the file byte
+// by byte, comments and order included. On any error number and file are the old ones, unless the folder alone could not
+// be synced.
 // Errors: ErrFileChanged, ErrLayout, or that of a file operation. The state must have passed Validate.
 func (s *Store) Save(state State) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, err := s.read()
+	before, _, err := s.read()
 	if err != nil {
 		return err
 	}
-	if !s.loaded || sha256.Sum256(before) != s.hash {
+	if s.current.number == 0 || !bytes.Equal(before, s.current.content) {
 		return fmt.Errorf("%s: %w", s.path, ErrFileChanged)
 	}
 	after, err := edited(before, state)
@@ -91,11 +109,7 @@ func (s *Store) Save(state State) error {
 	if bytes.Equal(before, after) {
 		return nil
 	}
-	if err := s.replace(before, after); err != nil {
-		return fmt.Errorf("write the desired state: %w", err)
-	}
-	s.hash = sha256.Sum256(after)
-	return nil
+	return s.save(generation{content: after, state: state.Clone(), saved: time.Now()})
 }
 
 // edited returns the file with the state in place of what it says, and proves it by reading it back.
