@@ -18,8 +18,9 @@ deps-build deps-demo deps-test: deps-%:
 .PHONY: build
 build: deps-build bin/turnout ## build bin/turnout
 
-bin/turnout: $(GO_FILES) go.mod go.sum scripts/turnout.sh
+bin/turnout: $(GO_FILES) go.mod go.sum scripts/turnout.sh scripts/realserver.sh
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/dpdk/turnout ./appliance
+	install scripts/realserver.sh bin/dpdk/
 	install scripts/turnout.sh $@
 
 .PHONY: demo

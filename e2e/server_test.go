@@ -27,7 +27,7 @@ func (s *segment) plugServer(number int, vips []netip.Addr) (*server, error) {
 	if rs.host, err = s.plug(fmt.Sprintf("rs%d", number), rs.mac, rs.address.String()+"/24"); err != nil {
 		return nil, err
 	}
-	args := []string{"up", "--dev", "eth0", "--state", filepath.Join(scratch, rs.name+".realserver")}
+	args := []string{"--apply", "--dev", "eth0", "--state", filepath.Join(scratch, rs.name+".realserver")}
 	for _, vip := range vips {
 		args = append(args, "--vip", vip.String())
 	}

@@ -159,7 +159,7 @@ wait_until() {
 make_server() {
   local host=$1
   plug_host "$host" "$(server_mac "$host")" "$(server_address "$host")"
-  in_host "$host" "$scripts/realserver.sh" up --vip "$VIP" --dev eth0 --state "$run/$host.realserver" >>"$run/log"
+  in_host "$host" "$scripts/realserver.sh" --apply --vip "$VIP" --dev eth0 --state "$run/$host.realserver" >>"$run/log"
   start_nginx "$host"
 }
 

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Sets up a Linux real server for LVS-DR: it holds the VIP on lo and keeps silent about it in ARP.
+# Sets up a Linux real server for LVS-DR: it holds the VIP on lo and keeps silent about it in ARP. It needs iproute2 and no
+# DPDK; "turnout realserver" is this script.
 #
 # Order matters: the ARP settings come before the VIP, else the real server answers for the VIP in between and takes the
 # clients of the whole segment with it. Taking it away goes the other way round.
 set -euo pipefail
 
-self=$(readlink -f "${BASH_SOURCE[0]}")
 conf=/proc/sys/net/ipv4/conf
+# Tests put another folder in its place.
+unit=${UNIT_DIR:-/etc/systemd/system}/turnout-realserver.service
+verb=print
+boot=no
 vips=()
 befores=()
 dev=
@@ -15,15 +19,19 @@ mistakes=0
 
 usage() {
   cat <<END
-usage: realserver.sh up     --vip ADDRESS [--vip ADDRESS...] --dev NIC
-       realserver.sh down   [--vip ADDRESS...]     undo what "up" changed, all of it without --vip
-       realserver.sh status --dev NIC
-       realserver.sh verify --vip ADDRESS [--vip ADDRESS...] --dev NIC
-       realserver.sh unit   --vip ADDRESS [--vip ADDRESS...] --dev NIC [--before nginx.service]
-                            print a systemd unit that does "up" at boot
+usage: realserver --vip ADDRESS [--vip ADDRESS...] --dev NIC [--apply|--verify|--undo|--status] [--boot]
 
+Without a verb it prints the commands, in the order that matters: to read, or to pipe to "ssh root@REAL-SERVER sh".
+  --apply        do them, until the next boot
+  --verify       name everything that is wrong, each with the command that mends it; exit with 1 if there is anything
+  --undo         undo what --apply changed, all of it without --vip
+  --status       show the settings and addresses
+
+  --vip ADDRESS  an IPv4 address that clients use; IPv6 is not available in this version
   --dev NIC      the interface that the director's frames come in on
-  --state FILE   where "up" remembers what it changed; default: a file in /run/turnout-realserver for each network namespace
+  --boot         with --apply and the printed commands: at every boot as well, by a systemd unit
+  --before UNIT  a systemd unit that wants the VIP, such as nginx.service: with --boot it is started later
+  --state FILE   where --apply remembers what it changed; default: a file in /run/turnout-realserver for each network namespace
 END
 }
 
@@ -112,23 +120,90 @@ forget() {
   mv "$state.new" "$state"
 }
 
-# --- commands ---------------------------------------------------------------------------------------------------------
+# --- every boot -------------------------------------------------------------------------------------------------------
 
-up() {
+# commands: what is to be done, in this order; the unit does the same
+commands() {
+  echo "sysctl -w $(settings | sed 's,^,net/ipv4/conf/,' | xargs)"
+  printf 'ip address replace %s/32 dev lo\n' "${vips[@]}"
+}
+
+unit_text() {
+  local device
+  device=sys-subsystem-net-devices-$(systemd_name "$dev").device
+  cat <<END
+[Unit]
+Description=LVS-DR real server: ${vips[*]} on lo, silent in ARP on $dev
+BindsTo=$device
+After=$device systemd-sysctl.service
+Before=network-online.target${befores[*]:+ ${befores[*]}}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+$(commands | sed 's/^/ExecStart=/')
+$(printf 'ExecStop=-ip address del %s/32 dev lo\n' "${vips[@]}")
+
+[Install]
+WantedBy=multi-user.target
+END
+}
+
+# systemd writes a dash in a device's name as \x2d.
+systemd_name() { echo "${1//-/\\x2d}"; }
+
+write_unit() {
+  unit_text >"$unit"
+  systemctl daemon-reload
+  systemctl enable --quiet "$(basename "$unit")"
+  echo "$unit: written and enabled"
+}
+
+# Started at boot, it takes its VIPs away as it stops; the ARP settings stay.
+remove_unit() {
+  [[ -e $unit ]] || return 0
+  systemctl disable --quiet --now "$(basename "$unit")"
+  rm "$unit"
+  systemctl daemon-reload
+  echo "$unit: stopped, disabled and removed"
+}
+
+# --- verbs ------------------------------------------------------------------------------------------------------------
+
+print() {
+  need_vips
+  need_dev_name
+  echo "# On the real server, as root, in this order: the VIP comes last."
+  commands
+  if [[ $boot == no ]]; then
+    echo "# This lasts until the next boot; with --boot there is a systemd unit as well."
+    return
+  fi
+  echo "cat >$unit <<'END'"
+  unit_text
+  echo END
+  echo systemctl daemon-reload
+  echo "systemctl enable $(basename "$unit")"
+}
+
+apply() {
   need_root
   need_vips
   need_dev
+  [[ $boot == no ]] || command -v systemctl >/dev/null || fail "--boot needs systemd, which is not here: have your init run what this prints without a verb"
   local vip
   for vip in "${vips[@]}"; do check_vip "$vip"; done
   mkdir -p "$(dirname "$state")"
   suppress_arp
   for vip in "${vips[@]}"; do add_vip "$vip"; done
+  [[ $boot == no ]] || write_unit
 }
 
-down() {
+undo() {
   need_root
+  ((${#vips[@]} > 0)) || remove_unit
   if [[ ! -e $state ]]; then
-    echo "nothing to undo: \"up\" has changed nothing here"
+    echo "nothing to undo: --apply has changed nothing since the boot"
     return
   fi
   local vip
@@ -148,7 +223,7 @@ status() {
   local name
   for name in {all,"$dev"}/{arp_ignore,arp_announce,rp_filter}; do echo "net/ipv4/conf/$name = $(<"$conf/$name")"; done
   ip -o -4 address show | awk '{ print $2 ": " $4 }'
-  if [[ -e $state ]]; then sed 's/^/changed by up: /' "$state"; fi
+  if [[ -e $state ]]; then sed 's/^/changed by --apply: /' "$state"; fi
 }
 
 verify() {
@@ -160,7 +235,7 @@ verify() {
   verify_rp_filter
   local vip
   for vip in "${vips[@]}"; do verify_vip "$vip"; done
-  ((mistakes == 0)) || return 1
+  ((mistakes == 0)) || fail "this real server is not set up as it should be, number of mistakes: $mistakes"
   echo "$dev, ${vips[*]}: all is well"
 }
 
@@ -216,40 +291,15 @@ wrong_holder() {
   mistake "$vip is on $interface with /$length: $harm" "ip address del $vip/$length dev $interface"
 }
 
-unit() {
-  need_vips
-  [[ -n $dev ]] || misuse "--dev is missing"
-  local options device
-  options="$(printf -- '--vip %s ' "${vips[@]}")--dev $dev"
-  device=sys-subsystem-net-devices-$(systemd_name "$dev").device
-  cat <<END
-[Unit]
-Description=LVS-DR real server: ${vips[*]} on lo, silent in ARP on $dev
-BindsTo=$device
-After=$device systemd-sysctl.service
-Before=network-online.target${befores[*]:+ ${befores[*]}}
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=$self up $options
-ExecStop=$self down
-
-[Install]
-WantedBy=multi-user.target
-END
-}
-
-# systemd writes a dash in a device's name as \x2d.
-systemd_name() { echo "${1//-/\\x2d}"; }
-
 # --- arguments --------------------------------------------------------------------------------------------------------
 
 need_root() { ((EUID == 0)) || fail "changing addresses and settings needs root"; }
 need_vips() { ((${#vips[@]} > 0)) || misuse "--vip is missing"; }
 
+need_dev_name() { [[ -n $dev ]] || misuse "--dev is missing"; }
+
 need_dev() {
-  [[ -n $dev ]] || misuse "--dev is missing"
+  need_dev_name
   [[ -d $conf/$dev && $dev != all && $dev != default ]] || fail "there is no interface $dev here; \"ip -brief link\" lists them"
   [[ $dev != lo ]] || fail "--dev is the NIC that the director's frames come in on, not lo"
 }
@@ -262,32 +312,40 @@ add_vip_argument() {
   vips+=("$vip")
 }
 
+set_verb() {
+  [[ $verb == print ]] || misuse "--$verb and --$1 do not go together"
+  verb=$1
+}
+
+# value OPTION VALUE
+value() { [[ -n ${2:-} ]] || misuse "$1 needs a value"; }
+
 parse_options() {
   while (($# > 0)); do
-    (($# >= 2)) || misuse "$1 needs a value"
     case $1 in
-      --vip) add_vip_argument "$2" ;;
-      --dev) dev=$2 ;;
-      --state) state=$2 ;;
-      --before) befores+=("$2") ;;
+      --apply | --verify | --undo | --status) set_verb "${1#--}" ;;
+      --boot) boot=yes ;;
+      --vip | --dev | --before | --state)
+        value "$@"
+        set_option "$1" "$2"
+        shift
+        ;;
+      -h | --help) usage && exit ;;
       *) misuse "unknown option $1" ;;
     esac
-    shift 2
+    shift
   done
   state=${state:-/run/turnout-realserver/net-$(stat -L -c %i /proc/self/ns/net)}
 }
 
-main() {
-  local verb=${1:-}
-  shift || true
-  case $verb in
-    up | down | status | verify | unit)
-      parse_options "$@"
-      "$verb"
-      ;;
-    -h | --help | help) usage ;;
-    *) misuse "what shall be done?" ;;
+set_option() {
+  case $1 in
+    --vip) add_vip_argument "$2" ;;
+    --dev) dev=$2 ;;
+    --before) befores+=("$2") ;;
+    --state) state=$2 ;;
   esac
 }
 
-main "$@"
+parse_options "$@"
+"$verb"

@@ -57,7 +57,7 @@ same() {
 # --- realserver.sh ----------------------------------------------------------------------------------------------------
 
 in_server() { ip netns exec "$server" "$@"; }
-realserver() { in_server "$here/realserver.sh" "$@" --state "$tmp/realserver.state"; }
+realserver() { in_server env UNIT_DIR="$tmp" "$here/realserver.sh" "$@" --state "$tmp/realserver.state"; }
 
 make_server() {
   ip netns add "$server"
@@ -83,14 +83,14 @@ test_realserver_undoes_what_it_did() {
   local before
   in_server tee /proc/sys/net/ipv4/conf/eth0/arp_announce <<<1 >/dev/null
   before=$(network_state)
-  succeeds realserver up --vip "$VIP" --vip 192.0.2.101 --dev eth0
+  succeeds realserver --apply --vip "$VIP" --vip 192.0.2.101 --dev eth0
   says "net/ipv4/conf/eth0/arp_announce: 1 -> 2"
-  succeeds realserver up --vip "$VIP" --dev eth0
+  succeeds realserver --apply --vip "$VIP" --dev eth0
   says "$VIP: is on lo already"
-  succeeds realserver verify --vip "$VIP" --vip 192.0.2.101 --dev eth0
-  succeeds realserver down --vip 192.0.2.101
-  succeeds realserver verify --vip "$VIP" --dev eth0
-  succeeds realserver down
+  succeeds realserver --verify --vip "$VIP" --vip 192.0.2.101 --dev eth0
+  succeeds realserver --undo --vip 192.0.2.101
+  succeeds realserver --verify --vip "$VIP" --dev eth0
+  succeeds realserver --undo
   same "the network after down" "$(network_state)" "$before"
   in_server tee /proc/sys/net/ipv4/conf/eth0/arp_announce <<<0 >/dev/null
 }
@@ -99,10 +99,10 @@ test_realserver_is_silent_about_the_vip() {
   ip -n "$server" address add "$VIP/32" dev lo
   succeeds answers "$VIP"
   ip -n "$server" address del "$VIP/32" dev lo
-  succeeds realserver up --vip "$VIP" --dev eth0
+  succeeds realserver --apply --vip "$VIP" --dev eth0
   refuses 1 "" answers "$VIP"
   succeeds answers 192.0.2.121
-  succeeds realserver down
+  succeeds realserver --undo
 }
 
 # An ip that writes down the ARP settings at the moment when the address is added.
@@ -115,22 +115,22 @@ test_realserver_sets_arp_before_the_vip() {
 exec $(command -v ip) "\$@"
 END
   chmod +x "$tmp/spy/ip"
-  PATH=$tmp/spy:$PATH succeeds realserver up --vip "$VIP" --dev eth0
-  PATH=$tmp/spy:$PATH succeeds realserver down
+  PATH=$tmp/spy:$PATH succeeds realserver --apply --vip "$VIP" --dev eth0
+  PATH=$tmp/spy:$PATH succeeds realserver --undo
   same "arp_ignore when the VIP was added" "$(<"$tmp/at-add")" 1
   same "arp_ignore when the VIP was removed" "$(<"$tmp/at-del")" 1
 }
 
 # Each line: how to break it, what verify must say. What verify gives as the mend must mend it.
 test_realserver_verify_names_each_mistake() {
-  succeeds realserver up --vip "$VIP" --dev eth0
+  succeeds realserver --apply --vip "$VIP" --dev eth0
   local break say mend mends
   while IFS='|' read -r break say; do
     succeeds in_server sh -c "$break"
-    refuses 1 "$say" realserver verify --vip "$VIP" --dev eth0
+    refuses 1 "$say" realserver --verify --vip "$VIP" --dev eth0
     mapfile -t mends < <(sed -n 's/^ *mend: *//p' <<<"$output")
     for mend in "${mends[@]}"; do succeeds in_server sh -c "$mend"; done
-    succeeds realserver verify --vip "$VIP" --dev eth0
+    succeeds realserver --verify --vip "$VIP" --dev eth0
   done <<END
 sysctl -w net/ipv4/conf/all/arp_ignore=0 net/ipv4/conf/eth0/arp_ignore=0|arp_ignore is 0
 sysctl -w net/ipv4/conf/eth0/arp_ignore=3|arp_ignore is 3
@@ -142,14 +142,14 @@ ip link add eth1 type veth; ip link set eth1 up; ip route add default dev eth1; 
 ip link set eth0 down|eth0 is down
 END
   ip -n "$server" link del eth1
-  succeeds realserver down
+  succeeds realserver --undo
 }
 
 test_realserver_leaves_what_is_not_its_own() {
   ip -n "$server" address add "$VIP/32" dev lo
-  succeeds realserver up --vip "$VIP" --dev eth0
+  succeeds realserver --apply --vip "$VIP" --dev eth0
   in_server tee /proc/sys/net/ipv4/conf/all/arp_ignore <<<2 >/dev/null
-  succeeds realserver down
+  succeeds realserver --undo
   says "changed since by somebody else"
   same "a VIP that was there before" "$(in_server ip -o address show to "$VIP" | wc -l)" 1
   in_server tee /proc/sys/net/ipv4/conf/all/arp_ignore <<<0 >/dev/null
@@ -160,31 +160,80 @@ test_realserver_up_changes_nothing_when_the_vip_is_elsewhere() {
   local before
   ip -n "$server" address add "$VIP/24" dev eth0
   before=$(network_state)
-  refuses 1 "$VIP is on eth0 with /24; remove it: ip address del $VIP/24 dev eth0" realserver up --vip "$VIP" --dev eth0
+  refuses 1 "$VIP is on eth0 with /24; remove it: ip address del $VIP/24 dev eth0" realserver --apply --vip "$VIP" --dev eth0
   same "the network after the refusal" "$(network_state)" "$before"
   ip -n "$server" address del "$VIP/24" dev eth0
 }
 
 test_realserver_refuses_bad_arguments() {
-  refuses 1 "an IPv6 VIP is not available in this version" realserver up --vip 2001:db8::1 --dev eth0
-  refuses 1 "is not an IPv4 address" realserver up --vip 192.0.2.256 --dev eth0
-  refuses 1 "is not an IPv4 address" realserver up --vip "$VIP/32" --dev eth0
-  refuses 1 "there is no interface eth7" realserver up --vip "$VIP" --dev eth7
-  refuses 1 "not lo" realserver up --vip "$VIP" --dev lo
-  refuses 2 "--vip is missing" realserver up --dev eth0
-  refuses 2 "--dev is missing" realserver up --vip "$VIP"
+  refuses 1 "an IPv6 VIP is not available in this version" realserver --apply --vip 2001:db8::1 --dev eth0
+  refuses 1 "is not an IPv4 address" realserver --apply --vip 192.0.2.256 --dev eth0
+  refuses 1 "is not an IPv4 address" realserver --apply --vip "$VIP/32" --dev eth0
+  refuses 1 "there is no interface eth7" realserver --apply --vip "$VIP" --dev eth7
+  refuses 1 "not lo" realserver --apply --vip "$VIP" --dev lo
+  refuses 2 "--vip is missing" realserver --apply --dev eth0
+  refuses 2 "--dev is missing" realserver --apply --vip "$VIP"
   refuses 2 "usage:" realserver sideways
-  succeeds realserver down
+  succeeds realserver --undo
   says "nothing to undo"
 }
 
-test_realserver_prints_a_unit() {
-  succeeds "$here/realserver.sh" unit --vip "$VIP" --dev bond-0 --before nginx.service
-  says "ExecStart=$here/realserver.sh up --vip $VIP --dev bond-0"
-  says "ExecStop=$here/realserver.sh down"
+# What it prints does the same as --apply.
+test_realserver_prints_what_it_does() {
+  succeeds realserver --vip "$VIP" --vip 192.0.2.101 --dev eth0
+  says "sysctl -w net/ipv4/conf/all/arp_ignore=1 net/ipv4/conf/all/arp_announce=2 net/ipv4/conf/eth0/arp_ignore=1 net/ipv4/conf/eth0/arp_announce=2
+ip address replace $VIP/32 dev lo
+ip address replace 192.0.2.101/32 dev lo"
+  local commands=$output
+  same "the network after printing" "$(in_server ip -o address show to "$VIP")" ""
+  succeeds in_server sh -ec "$commands"
+  succeeds realserver --verify --vip "$VIP" --vip 192.0.2.101 --dev eth0
+  undo_printed
+  refuses 2 "do not go together" realserver --apply --verify --vip "$VIP" --dev eth0
+}
+
+undo_printed() {
+  ip -n "$server" address del "$VIP/32" dev lo
+  ip -n "$server" address del 192.0.2.101/32 dev lo
+  in_server tee /proc/sys/net/ipv4/conf/{all,eth0}/arp_{ignore,announce} <<<0 >/dev/null
+}
+
+# A systemctl that writes down what it is asked, and runs what the unit says should it be stopped.
+make_systemctl() {
+  mkdir -p "$tmp/systemd"
+  cat >"$tmp/systemd/systemctl" <<END
+#!/bin/sh
+echo "\$*" >>"$tmp/systemctl.log"
+case \$* in *--now*) sed -n 's/^ExecStop=-//p' "$tmp/turnout-realserver.service" | sh ;; esac
+END
+  chmod +x "$tmp/systemd/systemctl"
+}
+
+test_realserver_lasts_over_a_boot() {
+  make_systemctl
+  local PATH=$tmp/systemd:$PATH unit=$tmp/turnout-realserver.service
+  succeeds realserver --vip "$VIP" --dev bond-0 --boot --before nginx.service
   says 'After=sys-subsystem-net-devices-bond\x2d0.device'
   says "Before=network-online.target nginx.service"
-  says "RemainAfterExit=yes"
+  says "systemctl enable turnout-realserver.service"
+  succeeds realserver --apply --boot --vip "$VIP" --dev eth0
+  same "what systemd was asked" "$(<"$tmp/systemctl.log")" $'daemon-reload\nenable --quiet turnout-realserver.service'
+  succeeds realserver --undo
+  [[ ! -e $unit ]] || report "the unit is still there"
+  boots_with_the_unit
+}
+
+# What systemd does at boot and as it stops: state of --apply does not outlive a boot.
+boots_with_the_unit() {
+  succeeds realserver --apply --boot --vip "$VIP" --dev eth0
+  cp "$unit" "$tmp/booted.service"
+  succeeds realserver --undo
+  cp "$tmp/booted.service" "$unit"
+  succeeds in_server sh -ec "$(sed -n 's/^ExecStart=//p' "$unit")"
+  succeeds realserver --verify --vip "$VIP" --dev eth0
+  succeeds realserver --undo
+  same "the VIP after the undo" "$(in_server ip -o address show to "$VIP")" ""
+  in_server tee /proc/sys/net/ipv4/conf/{all,eth0}/arp_{ignore,announce} <<<0 >/dev/null
 }
 
 # --- bind-nic.sh ------------------------------------------------------------------------------------------------------
@@ -353,7 +402,7 @@ test_lab_up_and_down() {
   succeeds lab status
   succeeds lab exec client curl -sS -m 5 http://192.168.57.122/
   same "the page of rs2" "$output" rs2
-  succeeds lab exec rs3 "$here/realserver.sh" verify --vip 192.168.57.100 --dev eth0
+  succeeds lab exec rs3 "$here/realserver.sh" --verify --vip 192.168.57.100 --dev eth0
   succeeds lab nginx rs2 stop
   refuses 7 "" lab exec client curl -sS -m 5 http://192.168.57.122/
   succeeds lab nginx rs2 start
@@ -385,6 +434,9 @@ test_turnout_says_what_is_missing() {
   refuses 3 "" "$dir/turnout" run -c
   rm "$dir/librte_there.so"
   refuses 1 "turnout: DPDK is missing (librte_there.so and 0 more libraries are not found): install it" "$dir/turnout" run -c
+  cp "$here/realserver.sh" "$dir/dpdk/"
+  succeeds "$dir/turnout" realserver --vip "$VIP" --dev eth0
+  says "ip address replace $VIP/32 dev lo"
 }
 
 main() {

@@ -188,7 +188,7 @@ func (c *collector) method(word string) error {
 		return nil
 	}
 	return fmt.Errorf("it is reached by %s, and turnout forwards by direct routing only: put the real server on the director's segment, "+
-		"give it the VIP (scripts/realserver.sh up), write %s here and import again", way, c.direct)
+		"give it the VIP (turnout realserver --apply), write %s here and import again", way, c.direct)
 }
 
 func (rs *realServer) parseWeight() (uint16, error) {
