@@ -32,14 +32,17 @@ func handler(t testing.TB, d *apitest.Director, local net.Addr) http.Handler {
 	return h
 }
 
-// call is a request; headers are "Name: value" lines.
+// call is a request; headers are "Name: value" lines. A query may as well be part of path, where it is a valid one.
 type call struct {
-	method, path, body string
-	headers            []string
+	method, path, query, body string
+	headers                   []string
 }
 
 func (c call) request() *http.Request {
 	r := httptest.NewRequest(c.method, c.path, strings.NewReader(c.body))
+	if c.query != "" {
+		r.URL.RawQuery = c.query
+	}
 	for _, line := range c.headers {
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)

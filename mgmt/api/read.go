@@ -57,13 +57,24 @@ func get[I, O any](api huma.API, id, path, summary string, handle func(context.C
 
 func (c reads) status(context.Context, *struct{}) (*answer[Status], error) {
 	status := c.director.Status()
+	status.Ports, status.Lcores, status.VIPs = filled(status.Ports), filled(status.Lcores), filled(status.VIPs)
 	return &answer[Status]{ETag: etag(status.Generation), Body: status}, nil
 }
 
 func (c reads) services(context.Context, *struct{}) (*answer[ServiceList], error) {
+	list := c.list()
+	return &answer[ServiceList]{ETag: etag(list.Generation), Body: list}, nil
+}
+
+// list is the services without a list that is null.
+func (c reads) list() ServiceList {
 	list := c.director.Services()
 	list.Services = filled(list.Services)
-	return &answer[ServiceList]{ETag: etag(list.Generation), Body: list}, nil
+	for i := range list.Services {
+		svc := &list.Services[i]
+		svc.HealthChecks, svc.RealServers, svc.Live.RealServers = filled(svc.HealthChecks), filled(svc.RealServers), filled(svc.Live.RealServers)
+	}
+	return list
 }
 
 // ServicePath names a service in a path. (Exported, as huma passes over embedded types that are not.)
@@ -72,7 +83,7 @@ type ServicePath struct {
 }
 
 func (c reads) service(_ context.Context, in *ServicePath) (*answer[Service], error) {
-	list := c.director.Services()
+	list := c.list()
 	svc, err := find(list, in.Name)
 	if err != nil {
 		return nil, problem(err)
@@ -99,7 +110,7 @@ type RealServerPath struct {
 }
 
 func (c reads) realServer(_ context.Context, in *RealServerPath) (*answer[RealServer], error) {
-	list := c.director.Services()
+	list := c.list()
 	svc, err := find(list, in.Name)
 	if err != nil {
 		return nil, problem(err)
@@ -182,9 +193,9 @@ func etag(generation uint64) string {
 }
 
 // filled makes a list that is written as [] where it would be null.
-func filled[T any](list []T) []T {
+func filled[L ~[]T, T any](list L) L {
 	if list == nil {
-		return []T{}
+		return L{}
 	}
 	return list
 }

@@ -75,6 +75,9 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for kind, n := range r.Punted {
 		emit(ch, punted, n, kind)
 	}
+	for kind, n := range r.Events {
+		emit(ch, happened, n, string(kind))
+	}
 }
 
 func (c *Collector) collectServices(ch chan<- prometheus.Metric, all []Service) {

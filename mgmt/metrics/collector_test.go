@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"turnout/mgmt/events"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files and the table of docs/metrics.md")
@@ -47,6 +49,7 @@ func (fakeSource) Snapshot() *Reading {
 		}},
 		Drops:    map[string]uint64{"no_service": 401, "loop": 0},
 		Punted:   map[string]uint64{"arp": 411, "dip": 412},
+		Events:   map[events.Kind]uint64{events.Health: 421, events.Link: 0},
 		Injected: 501, Generated: 502, Consumed: 503, Held: 504,
 	}
 }

@@ -53,6 +53,10 @@ var punted = []family[uint64]{
 	counter("turnout_punted_packets_total", "Frames handed to the management side and the kernel, by kind.", itself, "kind"),
 }
 
+var happened = []family[uint64]{
+	counter("turnout_events_total", "Events told at /v1/events, by kind.", itself, "kind"),
+}
+
 var services = []family[Service]{
 	counter("turnout_service_packets_total", "Packets forwarded for the virtual service.",
 		func(s Service) uint64 { return s.Packets }, "service"),
@@ -159,7 +163,7 @@ func bit(b bool) float64 {
 // described lists every metric that is exposed under the options, in the order of docs/metrics.md.
 func described(o Options) []description {
 	all := slices.Concat(
-		of(build), of(director), of(role), of(drops), of(punted), of(services), of(ports),
+		of(build), of(director), of(role), of(drops), of(punted), of(happened), of(services), of(ports),
 		of(polls), of(lcores), []description{burstSize, pollGap},
 	)
 	if o.RealServers {

@@ -1,5 +1,7 @@
 package metrics
 
+import "turnout/mgmt/events"
+
 // Source is what the collector needs of the director.
 type Source interface {
 	// Snapshot reads all counters once. The collector keeps nothing of it and may be called at any time, also twice
@@ -16,12 +18,13 @@ type Reading struct {
 	Services            []Service
 	Ports               []Port
 	Lcores              []Lcore
-	Drops               map[string]uint64 // frames by reason; every reason, also those at 0
-	Punted              map[string]uint64 // frames by kind; every kind
-	Injected            uint64            // frames sent by the director's kernel
-	Generated           uint64            // frames made by turnout itself: ARP, echo replies
-	Consumed            uint64            // frames answered by turnout itself or otherwise at their end
-	Held                uint64            // frames kept for later, now
+	Drops               map[string]uint64      // frames by reason; every reason, also those at 0
+	Punted              map[string]uint64      // frames by kind; every kind
+	Events              map[events.Kind]uint64 // what happened, by kind; every kind
+	Injected            uint64                 // frames sent by the director's kernel
+	Generated           uint64                 // frames made by turnout itself: ARP, echo replies
+	Consumed            uint64                 // frames answered by turnout itself or otherwise at their end
+	Held                uint64                 // frames kept for later, now
 }
 
 // Service is a virtual service's counters.
