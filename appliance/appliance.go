@@ -19,6 +19,7 @@ import (
 	"turnout/lcore/port"
 	"turnout/mgmt/api"
 	"turnout/mgmt/director"
+	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/neigh"
 	"turnout/mgmt/punt"
@@ -43,6 +44,7 @@ type Appliance struct {
 	neighbours *neigh.Neighbours
 	macs       atomic.Pointer[map[netip.Addr]frame.MAC] // of real servers, as the kernel knows them
 	monitor    *health.Monitor
+	events     *events.Hub
 	director   *director.Director
 	server     *api.Server
 	supervisor *supervisor
@@ -58,7 +60,7 @@ type part struct {
 
 // New makes an appliance; nothing happens before Run.
 func New(config *Config, log *zap.Logger) *Appliance {
-	return &Appliance{config: config, log: log}
+	return &Appliance{config: config, log: log, events: events.New()}
 }
 
 // parts is the one list of what the appliance is made of.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"turnout/lcore/port"
 	"turnout/mgmt/api"
+	"turnout/mgmt/events"
 )
 
 // linkInterval is how often the link is looked at: drivers differ in whether they tell of changes by themselves.
@@ -42,6 +44,7 @@ func (a *Appliance) lookAtLink() {
 		return
 	}
 	a.log.Info("link", zap.String("port", a.port.Name()), zap.Bool("up", now.Up), zap.Error(err))
+	a.events.Emit(events.Link, "", netip.Addr{}, "the link of port "+a.port.Name()+" is "+upDown(now.Up))
 	a.guard.LinkUp(now.Up)
 }
 

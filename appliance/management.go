@@ -12,6 +12,7 @@ import (
 	"turnout/lcore/port"
 	"turnout/mgmt/api"
 	"turnout/mgmt/director"
+	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/metrics"
 	"turnout/mgmt/neigh"
@@ -38,7 +39,8 @@ func (a *Appliance) startManagement() error {
 	a.injector = punt.NewInjector(a.lcores.inject)
 	a.guard = neigh.New(neigh.Config{
 		PortMAC: a.port.MAC(), DIP: p.Prefix(), Active: active, Log: a.log,
-		Send: func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
+		Send:     func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
+		OnChange: (&vipStates{appliance: a, states: map[netip.Addr]neigh.VIP{}}).changed,
 	})
 	a.path = punt.New(punt.Config{TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP})
 	a.path.SetActive(active)
@@ -48,7 +50,7 @@ func (a *Appliance) startManagement() error {
 	}
 	a.monitor = health.New(health.Config{
 		Source: p.Prefix().Addr(), Version: version, Exec: exec, Log: a.log,
-		Report: func(c health.Change) { a.director.HealthChanged(c.Service) },
+		Report: a.healthChanged,
 	})
 	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
 	a.director = a.newDirector(role)
@@ -74,7 +76,7 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 	return director.New(director.Config{
 		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), MaglevKey: a.key,
 		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Exec: a.config.Health.ExecDir != "",
-		Lcores: a.lcores.workers, Log: a.log,
+		Lcores: a.lcores.workers, Drains: store.OpenDrains(a.config.besideKey("drains")), Events: a.events, Log: a.log,
 		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },
 		MAC:        a.macOf,
 		Health:     a.monitor.All,
@@ -101,6 +103,7 @@ func (a *Appliance) noteMACs(now map[netip.Addr]frame.MAC) {
 	for address, mac := range now {
 		if before, _ := a.macOf(address); before != mac {
 			changed = append(changed, address)
+			a.events.Emit(events.Neighbour, "", address, neighbourText(address, before, mac))
 		}
 	}
 	a.macs.Store(&now)

@@ -14,8 +14,13 @@ import (
 // The role that was last set by the API outlives a restart: a director that took over is active again. turnout.yaml has
 // the last word: a role that is changed there counts from the next start on.
 
-// rolePath is where the role is kept: beside the Maglev key.
-func (c *Config) rolePath() string { return filepath.Join(filepath.Dir(c.MaglevKeyFile), "role") }
+// rolePath is where the role is kept.
+func (c *Config) rolePath() string { return c.besideKey("role") }
+
+// besideKey is the path of a file that turnout keeps for itself: beside the Maglev key.
+func (c *Config) besideKey(name string) string {
+	return filepath.Join(filepath.Dir(c.MaglevKeyFile), name)
+}
 
 // loadRole is the role to start with.
 func loadRole(c *Config) (api.Role, error) {

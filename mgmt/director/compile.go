@@ -3,7 +3,6 @@ package director
 import (
 	"encoding/binary"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -19,63 +18,64 @@ import (
 
 // compiled is what was made of a service; it is made anew only when something in the service changed.
 type compiled struct {
+	service *store.Service
+	id      *identity
 	spec    lcore.ServiceSpec
-	plan    *sched.Plan
-	servers []sched.Server // that the table was made for
 	view    *serviceView
+	tabling
 }
 
 // closeTimeout is how long a closed flow is remembered, as in IPVS.
 const closeTimeout = 10 * time.Second
 
 // compileService makes a service's part of the snapshot and of the view.
-func (d *Director) compileService(svc *store.Service, id *identity, old *compiled) *compiled {
-	c := &compiled{view: &serviceView{Service: *svc}}
+func (d *Director) compileService(svc *store.Service, id *identity, old *compiled, now time.Time) *compiled {
+	c := &compiled{service: svc, id: id, view: &serviceView{Service: *svc}}
 	c.spec = lcore.ServiceSpec{
 		ID: id.id, VIP: ipv4(svc.VIP), Protocol: protocolNumber(svc.Protocol), Port: svc.Port,
-		Hash: hashKeys[svc.Maglev.Hash], Timeouts: ticks(&svc.Timeouts), Reals: id.reals(),
+		Hash: hashKey(svc), Timeouts: ticks(&svc.Timeouts), Persistence: toTicks(svc.Persistence), PersistencePrefix: svc.PersistencePrefix,
+		Unreachable: svc.NoRealServer == store.RefuseUnreachable, Table: new(atomic.Pointer[sched.Table]), Reals: id.reals(),
 	}
-	var servers []sched.Server
 	for _, rs := range svc.RealServers {
-		n := id.slotOf[rs.Address]
-		live := d.live(svc.Name, &rs)
-		id.slots[n].live = live
-		c.spec.Reals[n].MAC, c.spec.Reals[n].State = live.mac, live.real
-		servers = append(servers, sched.Server{
-			ID: rs.Address.String(), Slot: n, Weight: uint32(id.slots[n].weight), Usable: live.real == lcore.RealUp, Share: sched.FullShare,
-		})
-		c.view.reals = append(c.view.reals, realView{RealServer: rs, live: live, counter: id.slots[n].counter, base: id.slots[n].base})
+		c.view.reals = append(c.view.reals, c.addReal(rs, d.live(svc, &rs, now), now))
 	}
-	if err := c.schedule(svc, servers, old); err != nil { // what Validate has passed has a table
+	d.judgeQuorum(c)
+	c.addSorry(d, now)
+	if err := c.plans(old, now); err != nil { // what Validate has passed has a table
 		d.config.Log.Error("a service has no table: no real server gets new flows", zap.String("service", svc.Name), zap.Error(err))
 	}
+	c.table(now, 0)
 	return c
 }
 
-// schedule has the service's table made, or takes over what is still good: the plan while the servers and their weights
-// stay, the table while the same of them are usable.
-func (c *compiled) schedule(svc *store.Service, servers []sched.Server, old *compiled) (err error) {
-	scheduler, err := sched.Lookup(svc.Scheduler)
-	if err != nil {
-		return err
+// addReal gives a real server its place in the snapshot.
+func (c *compiled) addReal(rs store.RealServer, live liveness, now time.Time) realView {
+	n := c.id.slotOf[rs.Address]
+	s := &c.id.slots[n]
+	if live.real == lcore.RealUp && s.live.real != lcore.RealUp {
+		s.upSince = now
 	}
-	c.servers = servers
-	options := sched.Options{TableSize: svc.Maglev.TableSize}
-	if old != nil && old.plan != nil && old.plan.Fits(scheduler, servers, options) {
-		c.plan = old.plan
-		if slices.Equal(old.servers, servers) {
-			c.spec.Table = old.spec.Table
-			return nil
-		}
-	} else if c.plan, err = scheduler.Plan(servers, options); err != nil {
-		return err
-	}
-	c.spec.Table = new(atomic.Pointer[sched.Table])
-	c.spec.Table.Store(c.plan.Table(servers, 0))
-	return nil
+	s.live, s.overloaded = live, s.overloaded && rs.UpperThreshold > 0
+	c.spec.Reals[n].MAC, c.spec.Reals[n].State = live.mac, live.real
+	return realView{RealServer: rs, live: live, upSince: s.upSince, overloaded: s.overloaded, counter: s.counter, base: s.base}
 }
 
-var hashKeys = map[store.HashKey]lcore.HashKey{store.HashFiveTuple: lcore.HashTuple, store.HashSource: lcore.HashSource}
+func hashKey(svc *store.Service) lcore.HashKey {
+	scheduler, err := sched.Lookup(svc.Scheduler)
+	if err != nil {
+		return lcore.HashTuple
+	}
+	switch scheduler.Hash() {
+	case sched.HashSource:
+		return lcore.HashSource
+	case sched.HashDestination:
+		return lcore.HashDestination
+	}
+	if svc.Maglev.Hash == store.HashSource {
+		return lcore.HashSource
+	}
+	return lcore.HashTuple
+}
 
 // reals lists a service's slots as the lcores know them, before it is known which of the configured are alive. One that
 // was removed of late, and was alive, keeps its flows.
@@ -84,7 +84,7 @@ func (id *identity) reals() []lcore.RealSpec {
 	for n := range id.slots {
 		s := &id.slots[n]
 		reals[n].Counter = s.counter
-		if !s.until.IsZero() && s.live.real != lcore.RealGone {
+		if !s.until.IsZero() && s.live.real >= lcore.RealDraining {
 			reals[n].MAC, reals[n].State = s.live.mac, lcore.RealDraining
 		}
 	}
@@ -96,7 +96,7 @@ func (id *identity) withdrawnSpec() lcore.ServiceSpec {
 	return lcore.ServiceSpec{ID: id.id, VIP: ipv4(id.key.vip), Withdrawn: true, Reals: id.reals()}
 }
 
-// liveness is what decides which flows a real server gets.
+// liveness is what decides which flows a real server has.
 type liveness struct {
 	real   lcore.RealState
 	state  string // as the API says it
@@ -104,20 +104,34 @@ type liveness struct {
 	static bool
 }
 
-func (d *Director) live(service string, rs *store.RealServer) liveness {
+func (d *Director) live(svc *store.Service, rs *store.RealServer, now time.Time) liveness {
 	l := liveness{}
 	l.mac, l.static = d.macOf(rs)
-	switch up := d.config.Up(health.Key{Service: service, RealServer: rs.Address}); {
+	drain := d.drains.get(realKey{svc.Name, rs.Address})
+	switch up := d.config.Up(health.Key{Service: svc.Name, RealServer: rs.Address}); {
 	case !up:
-		l.state = "down"
+		l.state, l.real = "down", whenDown(svc.OnDown, l.mac)
 	case l.mac == frame.MAC{}:
-		l.state = "no_mac"
+		l.state, l.real = "no_mac", whenDown(svc.OnDown, l.mac)
+	case drain != nil:
+		l.state, l.real = "draining", drain.real(now)
 	case rs.Weight == 0:
 		l.state, l.real = "draining", lcore.RealDraining
 	default:
 		l.state, l.real = "up", lcore.RealUp
 	}
 	return l
+}
+
+// whenDown says what becomes of the flows of a real server that is down. Nothing can be sent to one without a MAC.
+func whenDown(o store.OnDown, mac frame.MAC) lcore.RealState {
+	switch {
+	case o == store.OnDownDrop, o == store.OnDownKeep && mac == frame.MAC{}:
+		return lcore.RealDown
+	case o == store.OnDownKeep:
+		return lcore.RealDraining
+	}
+	return lcore.RealGone
 }
 
 // macOf is the configured MAC of a real server, else the one that the kernel knows, else zero.

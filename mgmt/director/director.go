@@ -3,6 +3,7 @@ package director
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -32,6 +33,7 @@ type Config struct {
 	DIP       netip.Prefix
 	Exec      bool // health checks of type exec may be asked for
 	Lcores    []Lcore
+	Drains    *store.Drains
 	Events    *events.Hub
 	Log       *zap.Logger
 
@@ -66,6 +68,7 @@ type Director struct {
 	ended    chan struct{} // closed when Run returns
 	view     atomic.Pointer[view]
 	stale    *stale
+	drains   drains
 	busy     busyMeter
 	stopping atomic.Bool
 
@@ -87,7 +90,7 @@ type message struct {
 	done chan error // nil: nobody waits
 }
 
-// reapInterval is how often numbers of things removed are looked at.
+// reapInterval is how often numbers of things removed, and drains, are looked at.
 const reapInterval = time.Second
 
 var errEnded = errors.New("turnout is stopping")
@@ -105,16 +108,20 @@ func New(c Config) *Director {
 // Run does what is asked until ctx ends.
 func (d *Director) Run(ctx context.Context) error {
 	defer close(d.ended)
-	reap := time.NewTicker(reapInterval)
+	reap, refresh := time.NewTicker(reapInterval), time.NewTicker(refreshInterval)
 	defer reap.Stop()
+	defer refresh.Stop()
 	for {
 		select {
 		case m := <-d.messages:
 			m.answer(m.do())
 		case <-d.stale.wake:
 			d.publish(d.stale.take())
-		case <-reap.C:
+		case now := <-refresh.C:
+			d.refresh(now)
+		case now := <-reap.C:
 			d.reap()
+			d.watchDrains(now)
 		case <-ctx.Done():
 			return nil
 		}
@@ -148,58 +155,86 @@ func (d *Director) ask(ctx context.Context, do func() error) error {
 // Load reads services.yaml and puts it in force. A bad file is refused whole, and the state before stays.
 func (d *Director) Load(ctx context.Context) error {
 	return d.ask(ctx, func() error {
-		state, notes, err := d.config.Store.Load(d.segment())
-		if err == nil {
-			err = errors.Join(d.config.CheckVIPs(vipsOf(&state)), d.registry.room(&state))
-		}
-		if err == nil && (d.generation == 0 || !reflect.DeepEqual(state, d.desired)) {
-			d.apply(state)
-		}
+		err := d.load()
 		d.failed = err != nil
-		d.publishView()
-		for _, note := range notes {
-			d.config.Log.Warn(note, zap.String("file", d.config.Store.Path()))
+		if err != nil {
+			d.config.Events.Emit(events.Config, "", netip.Addr{}, "the services file is refused: "+err.Error())
 		}
+		d.publishView()
 		return err
 	})
+}
+
+func (d *Director) load() error {
+	if d.generation == 0 {
+		if err := d.loadDrains(); err != nil {
+			return err
+		}
+	}
+	state, notes, err := d.config.Store.Load(d.segment())
+	if err := errors.Join(err, d.refusal(&state)); err != nil {
+		return err
+	}
+	if d.generation == 0 || !reflect.DeepEqual(state, d.desired) {
+		d.apply(state)
+	}
+	d.generation = d.config.Store.Generation()
+	for _, note := range notes {
+		d.config.Log.Warn(note, zap.String("file", d.config.Store.Path()))
+	}
+	return nil
+}
+
+// refusal says why a state that is valid by itself cannot be put in force on this host.
+func (d *Director) refusal(state *store.State) error {
+	if err := d.config.CheckVIPs(vipsOf(state)); err != nil {
+		mistakes := &store.Mistakes{}
+		mistakes.Add("services", "%v", err)
+		return mistakes
+	}
+	return d.registry.room(state)
 }
 
 // Change is that of api.Director.
 func (d *Director) Change(ctx context.Context, ifMatch uint64, dryRun bool, edit func(*store.State) error) (a api.Applied, err error) {
+	var p *planned
 	err = d.ask(ctx, func() error {
-		a, err = d.change(ifMatch, dryRun, edit)
+		a, p, err = d.change(ifMatch, dryRun, edit)
 		return err
 	})
+	if err != nil {
+		return a, err
+	}
+	p.tell(&a)
+	if dryRun {
+		err = p.tellFlows(ctx, d, &a)
+	}
 	return a, err
 }
 
-func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) error) (api.Applied, error) {
+func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) error) (api.Applied, *planned, error) {
 	if ifMatch != 0 && ifMatch != d.generation {
-		return api.Applied{}, api.ErrStale
+		return api.Applied{}, nil, api.ErrStale
 	}
 	state := d.desired.Clone()
 	if err := edit(&state); err != nil {
-		return api.Applied{}, err
+		return api.Applied{}, nil, err
 	}
 	notes, err := state.Validate(d.segment())
+	if err == nil {
+		err = d.refusal(&state)
+	}
 	if err != nil {
-		return api.Applied{}, err
+		return api.Applied{}, nil, err
 	}
-	if err := d.config.CheckVIPs(vipsOf(&state)); err != nil {
-		mistakes := &store.Mistakes{}
-		mistakes.Add("services", "%v", err)
-		return api.Applied{}, mistakes
-	}
-	if err := d.registry.room(&state); err != nil {
-		return api.Applied{}, err
-	}
+	p := d.planned(&state)
 	if !dryRun {
 		if err := d.config.Store.Save(state); err != nil {
-			return api.Applied{}, err
+			return api.Applied{}, nil, err
 		}
 		d.apply(state)
 	}
-	return api.Applied{Generation: d.generation, Notes: notes}, nil
+	return api.Applied{Generation: d.generation, Notes: notes}, p, nil
 }
 
 // apply puts a valid state, for which the registry has room, in force as a new generation.
@@ -207,13 +242,17 @@ func (d *Director) apply(state store.State) {
 	d.registry.update(&state, d.epoch+1, d.sum)
 	changed := d.changed(&state)
 	d.desired, d.failed = state, false
-	d.generation++
+	d.generation = d.config.Store.Generation()
+	if err := d.forgetDrains(); err != nil {
+		d.config.Log.Warn("drains of removed real servers stay on disk", zap.Error(err))
+	}
 	// Health and neighbours learn first, so that what they know already counts in the snapshot.
 	d.config.OnTargets(targetsOf(&state))
 	d.config.OnServers(serversOf(&state))
 	d.publish(changed)
 	d.config.OnVIPs(vipsOf(&state))
 	d.config.Log.Info("state applied", zap.Uint64("generation", d.generation), zap.Int("services", len(state.Services)))
+	d.config.Events.Emit(events.Config, "", netip.Addr{}, fmt.Sprintf("generation %d is in force, with %d services", d.generation, len(state.Services)))
 }
 
 // changed tells which services are new or other than before.
@@ -240,7 +279,7 @@ func (d *Director) publish(changed func(*store.Service) bool) {
 			next[key] = old
 			continue
 		}
-		next[key] = d.compileService(svc, d.registry.services[key], old)
+		next[key] = d.compileService(svc, d.registry.services[key], old, time.Now())
 	}
 	d.compiled = next
 	snapshot := lcore.Compile(d.spec())
@@ -285,6 +324,7 @@ func (d *Director) SetRole(ctx context.Context, r api.Role) error {
 			d.standby = standby
 			d.publish(func(*store.Service) bool { return false })
 			d.config.Log.Info("role changed", zap.String("role", string(r)))
+			d.config.Events.Emit(events.Role, "", netip.Addr{}, "the director is "+string(r))
 		}
 		d.config.OnActive(!d.standby)
 		return nil
@@ -316,7 +356,7 @@ func vipsOf(state *store.State) (vips []netip.Addr) {
 // serversOf lists the real servers whose MAC is not configured, each once.
 func serversOf(state *store.State) (servers []netip.Addr) {
 	for i := range state.Services {
-		for _, rs := range state.Services[i].RealServers {
+		for _, rs := range members(&state.Services[i]) {
 			if rs.MAC == "" {
 				servers = append(servers, rs.Address)
 			}

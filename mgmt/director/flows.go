@@ -24,36 +24,46 @@ var errLcoreSilent = errors.New("an lcore does not answer: is its CPU stolen by 
 func (d *Director) Flows(ctx context.Context, q api.FlowQuery) (api.FlowPage, error) {
 	page := api.FlowPage{Flows: []api.Flow{}}
 	v := d.view.Load()
-	for _, l := range d.config.Lcores {
-		if err := d.flowsOf(ctx, l, v, q, &page); err != nil || page.Truncated {
-			return page, err
+	err := d.walk(ctx, func(lcore uint, f *flowtable.Flow, now uint32) bool {
+		described, ok := describe(lcore, v, f, now)
+		if !ok || !matches(q, &described) {
+			return true
 		}
-	}
-	return page, nil
+		if page.Truncated = len(page.Flows) == q.Limit; page.Truncated {
+			return false
+		}
+		page.Flows = append(page.Flows, described)
+		return true
+	})
+	return page, err
 }
 
-// flowsOf adds one lcore's flows to the page, a request at a time.
-func (d *Director) flowsOf(ctx context.Context, l Lcore, v *view, q api.FlowQuery, page *api.FlowPage) error {
+// walk has every flow of every lcore looked at, expired ones included, until visit answers false.
+func (d *Director) walk(ctx context.Context, visit func(lcore uint, f *flowtable.Flow, now uint32) bool) error {
+	for _, l := range d.config.Lcores {
+		if more, err := walkLcore(ctx, l, visit); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkLcore asks an lcore for its flows, a request at a time.
+func walkLcore(ctx context.Context, l Lcore, visit func(uint, *flowtable.Flow, uint32) bool) (more bool, err error) {
 	out := make([]flowtable.Flow, flowsPerRequest)
 	for cursor, last := uint64(0), false; !last; {
 		r := &lcore.Request{Out: out, Cursor: cursor}
 		if err := answered(ctx, l.Worker, r); err != nil {
-			return err
+			return false, err
 		}
 		for i := range r.Out[:r.N] {
-			f, ok := describe(l.ID, v, &r.Out[i], r.Now)
-			if !ok || !matches(q, &f) {
-				continue
+			if !visit(l.ID, &r.Out[i], r.Now) {
+				return false, nil
 			}
-			if len(page.Flows) == q.Limit {
-				page.Truncated = true
-				return nil
-			}
-			page.Flows = append(page.Flows, f)
 		}
 		cursor, last = r.Cursor, r.Last
 	}
-	return nil
+	return true, nil
 }
 
 // answered puts a request to an lcore and waits for the answer.

@@ -11,6 +11,7 @@ import (
 	"turnout/lcore/frame"
 	"turnout/mgmt/api"
 	"turnout/mgmt/health"
+	"turnout/sched"
 )
 
 // Port is what the director asks of its DPDK port.
@@ -104,21 +105,31 @@ func (d *Director) liveService(v *view, svc *serviceView, checks map[health.Key]
 		counted := totalsOf(d.sum(g.counter)).minus(g.base)
 		sum, former[g.address] = sum.plus(counted), former[g.address].plus(counted)
 	}
-	for i := range svc.reals {
-		r := &svc.reals[i]
+	measure := func(r *realView) api.RealServerLive {
 		now := d.sum(r.counter)
 		since := totalsOf(now).minus(r.base)
 		sum = sum.plus(since)
 		total := since.plus(v.retired[realKey{svc.Name, r.Address}]).plus(former[r.Address])
-		live.RealServers = append(live.RealServers, liveReal(r, now, total, checks[health.Key{Service: svc.Name, RealServer: r.Address}]))
+		return d.liveReal(svc, r, now, total, checks[health.Key{Service: svc.Name, RealServer: r.Address}])
+	}
+	for i := range svc.reals {
+		live.RealServers = append(live.RealServers, measure(&svc.reals[i]))
+	}
+	if svc.sorry != nil {
+		sorry := measure(svc.sorry)
+		live.SorryServer = &sorry
 	}
 	live.Packets, live.Bytes, live.Connections, live.RescheduledFlows = sum.packets, sum.bytes, sum.connections, sum.rescheduled
+	live.Quorum, live.UsableWeight = svc.quorate, svc.weight
 	return live
 }
 
-func liveReal(r *realView, now lcore.RealCounters, total totals, check health.Status) api.RealServerLive {
+func (d *Director) liveReal(svc *serviceView, r *realView, now lcore.RealCounters, total totals, check health.Status) api.RealServerLive {
+	at := time.Now()
 	live := api.RealServerLive{
-		Address: r.Address, Weight: r.Weight, State: r.live.state, ActiveFlows: now.Active, InactiveFlows: now.Inactive,
+		Address: r.Address, Weight: r.Weight, State: r.state(), ActiveFlows: now.Active, InactiveFlows: now.Inactive,
+		Share:   float64(share(r.upSince, time.Duration(svc.SlowStart), at)) / sched.FullShare,
+		Drain:   d.drains.live(realKey{svc.Name, r.Address}, now.Active+now.Inactive, at),
 		Packets: total.packets, Bytes: total.bytes, Connections: total.connections,
 		Health: api.Health{
 			Up: check.Up, Since: check.Since, LastError: check.LastError, LatencyMS: float64(check.Latency) / float64(time.Millisecond),
@@ -129,6 +140,14 @@ func liveReal(r *realView, now lcore.RealCounters, total totals, check health.St
 		live.MAC = r.live.mac.String()
 	}
 	return live
+}
+
+// state is the real server's state as the API says it.
+func (r *realView) state() string {
+	if r.live.state == "up" && r.overloaded {
+		return "overloaded"
+	}
+	return r.live.state
 }
 
 // Role is that of api.Director.

@@ -47,6 +47,7 @@ type identity struct {
 	since     uint64 // epoch of the first snapshot that has it so
 	slots     []slot
 	slotOf    map[netip.Addr]uint16
+	quorate   bool // the quorum was there when it was last looked for
 }
 
 // slot is a real server's place in its service.
@@ -60,6 +61,10 @@ type slot struct {
 	empty   bool      // no flow was counted when it was last looked at
 	weight  uint16    // the last one above 0, or 1
 	base    totals    // what its counter showed when the slot was taken
+
+	upSince    time.Time // when it last began to get new flows
+	load       load      // as it was last looked at
+	overloaded bool      // it has reached its upper threshold
 }
 
 // maxSlots is one less than the slots that 16 bits can name: the last stands for none.
@@ -76,6 +81,14 @@ func newRegistry() *registry {
 
 func keyOf(s *store.Service) serviceKey { return serviceKey{s.Name, s.VIP, s.Protocol, s.Port} }
 
+// members lists who may get flows of a service: its real servers and its sorry server.
+func members(svc *store.Service) []store.RealServer {
+	if sorry := svc.SorryServer; sorry.Address.IsValid() {
+		return append(slices.Clone(svc.RealServers), store.RealServer{Address: sorry.Address, MAC: sorry.MAC, Weight: 1})
+	}
+	return svc.RealServers
+}
+
 // room says whether there are numbers for all that the state has and the registry does not know yet.
 func (r *registry) room(state *store.State) error {
 	services, servers := 0, 0
@@ -86,7 +99,7 @@ func (r *registry) room(state *store.State) error {
 			id, services = &identity{}, services+1
 		}
 		fresh := 0
-		for _, rs := range svc.RealServers {
+		for _, rs := range members(svc) {
 			if _, known := id.slotOf[rs.Address]; !known {
 				fresh++
 			}
@@ -111,7 +124,7 @@ func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lc
 		configured[keyOf(svc)] = true
 		id := r.identify(keyOf(svc))
 		id.withdrawn = false
-		r.updateSlots(id, svc.RealServers, epoch, read)
+		r.updateSlots(id, members(svc), epoch, read)
 	}
 	for key, id := range r.services {
 		if !configured[key] && !id.withdrawn {

@@ -43,8 +43,13 @@ func (s *stale) take() func(*store.Service) bool {
 	services, servers := s.services, s.servers
 	s.services, s.servers = map[string]bool{}, map[netip.Addr]bool{}
 	return func(svc *store.Service) bool {
-		return services[svc.Name] || slices.ContainsFunc(svc.RealServers, func(rs store.RealServer) bool { return servers[rs.Address] })
+		return services[svc.Name] || slices.ContainsFunc(members(svc), func(rs store.RealServer) bool { return servers[rs.Address] })
 	}
+}
+
+// named tells the service of that name.
+func named(name string) func(*store.Service) bool {
+	return func(svc *store.Service) bool { return svc.Name == name }
 }
 
 // HealthChanged says that a real server of a service went up or down.

@@ -2,6 +2,7 @@ package director
 
 import (
 	"net/netip"
+	"time"
 
 	"turnout/mgmt/api"
 	"turnout/mgmt/store"
@@ -21,15 +22,20 @@ type view struct {
 // serviceView is a configured service.
 type serviceView struct {
 	store.Service
-	reals []realView // in the order of the configuration
+	reals   []realView // in the order of the configuration
+	sorry   *realView  // nil: there is none
+	weight  uint64     // of the real servers that are up
+	quorate bool       // it is enough
 }
 
 // realView is a real server of a service and where it is counted.
 type realView struct {
 	store.RealServer
-	live    liveness
-	counter uint32
-	base    totals
+	live       liveness
+	upSince    time.Time // when it last began to get new flows
+	overloaded bool
+	counter    uint32
+	base       totals
 }
 
 // goneView is a slot that is no longer configured and may still have flows. Its real server may have another slot.

@@ -22,7 +22,7 @@ func (s *Store) replace(content []byte) error {
 	return writeFile(target, content, info)
 }
 
-// writeFile creates or replaces the file at path in one step, with the mode and owner of like.
+// writeFile creates or replaces the file at path in one step, with the mode and owner of like; nil: only for its owner.
 func writeFile(path string, content []byte, like fs.FileInfo) error {
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
 	// One that a crash left behind; O_EXCL below refuses to write through anything else of that name.
@@ -51,6 +51,9 @@ func writeTemp(path string, content []byte, like fs.FileInfo) error {
 
 // owned gives f the owner, then the mode of like: a change of owner clears mode bits.
 func owned(f *os.File, like fs.FileInfo) error {
+	if like == nil {
+		return nil
+	}
 	if stat, ok := like.Sys().(*syscall.Stat_t); ok {
 		if err := f.Chown(int(stat.Uid), int(stat.Gid)); err != nil {
 			return err
