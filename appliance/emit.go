@@ -14,7 +14,7 @@ import (
 func (a *Appliance) healthChanged(c health.Change) {
 	text := fmt.Sprintf("real server %v of service %s is up", c.RealServer, c.Service)
 	if !c.Up {
-		text = fmt.Sprintf("real server %v of service %s is down: %s", c.RealServer, c.Service, c.LastError)
+		text = fmt.Sprintf("real server %v of service %s is down: %s", c.RealServer, c.Service, c.Reason)
 	}
 	a.events.Emit(events.Health, c.Service, c.RealServer, text)
 	a.director.HealthChanged(c.Service)

@@ -206,7 +206,7 @@ type ServiceLive struct {
 type RealServerLive struct {
 	Address       netip.Addr `json:"address"`
 	Weight        uint16     `json:"weight"`
-	State         string     `json:"state" enum:"up,draining,overloaded,down,no_mac"`
+	State         string     `json:"state" enum:"up,draining,overloaded,down,no_mac,standby" doc:"standby: a sorry server that is not needed"`
 	Share         float64    `json:"share" doc:"how much of its weight counts, 0 to 1: less than 1 during slow start"`
 	Drain         *DrainLive `json:"drain,omitempty"`
 	Health        Health     `json:"health"`

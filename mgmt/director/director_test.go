@@ -19,6 +19,7 @@ import (
 	"turnout/lcore/frame"
 	"turnout/lcore/port/memory"
 	"turnout/mgmt/api"
+	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/store"
 )
@@ -99,6 +100,13 @@ func start(t testing.TB, services string) (*Director, *world, string) {
 	if err := os.WriteFile(path, []byte(services), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	d, w := startAt(t, path)
+	return d, w, path
+}
+
+// startAt makes a Director over the services file at path, as after a restart.
+func startAt(t testing.TB, path string) (*Director, *world) {
+	t.Helper()
 	disk, err := store.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -112,13 +120,14 @@ func start(t testing.TB, services string) (*Director, *world, string) {
 	if err := d.Load(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	return d, w, path
+	return d, w
 }
 
 func (w *world) config(disk *store.Store, l Lcore) Config {
 	return Config{
 		Version: "test", Store: disk, Role: api.RoleActive, TSCHz: 1e9, Port: fixedPort{}, PortMAC: frame.MAC{2, 0, 0, 0, 1, 0x20},
 		DIP: netip.MustParsePrefix("192.168.57.120/24"), Lcores: []Lcore{l}, Log: zap.NewNop(),
+		Drains: store.OpenDrains(disk.Path() + ".drains"), Events: events.New(),
 		Up:         func(k health.Key) (up bool) { w.locked(func() { up = w.up[k] }); return up },
 		MAC:        func(a netip.Addr) (m frame.MAC, ok bool) { w.locked(func() { m, ok = w.macs[a] }); return m, ok },
 		Health:     func() map[health.Key]health.Status { return nil },
@@ -164,6 +173,22 @@ func wantStates(t *testing.T, d *Director, want string) {
 			t.Fatalf("real servers: %s; want %s", states(d), want)
 		}
 	}
+}
+
+// bringUp has real servers pass their checks and gives them MACs.
+func (w *world) bringUp(d *Director, service string, addresses ...netip.Addr) {
+	w.locked(func() {
+		for _, a := range addresses {
+			w.up[health.Key{Service: service, RealServer: a}] = true
+			w.macs[a] = frame.MAC{2, 0, 0, 0, 1, a.As4()[3]}
+		}
+	})
+	d.HealthChanged(service)
+}
+
+func (w *world) takeDown(d *Director, service string, address netip.Addr) {
+	w.locked(func() { w.up[health.Key{Service: service, RealServer: address}] = false })
+	d.HealthChanged(service)
 }
 
 func TestRealServersComeIntoService(t *testing.T) {
@@ -387,8 +412,8 @@ func TestLoadOfTheSameFileIsNoGeneration(t *testing.T) {
 	if err := os.WriteFile(path, []byte(servicesFile+"# a remark\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Load(context.Background()); err != nil || d.Status().Generation != 1 {
-		t.Errorf("after a remark: generation %d (%v), want 1", d.Status().Generation, err)
+	if err := d.Load(context.Background()); err != nil || d.Status().Generation != 2 {
+		t.Errorf("after a remark: generation %d (%v), want 2: the file before is kept as 1", d.Status().Generation, err)
 	}
 }
 

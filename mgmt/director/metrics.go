@@ -43,10 +43,16 @@ func (d *Director) measureService(v *view, svc *serviceView, checks map[health.K
 	m := metrics.Service{
 		Name: svc.Name, Packets: live.Packets, Bytes: live.Bytes, Connections: live.Connections, RescheduledFlows: live.RescheduledFlows,
 	}
-	for _, rs := range live.RealServers {
+	m.Quorum = live.Quorum
+	reals := live.RealServers
+	if live.SorryServer != nil {
+		reals = append(reals, *live.SorryServer)
+	}
+	for _, rs := range reals {
 		check := checks[health.Key{Service: svc.Name, RealServer: rs.Address}]
 		m.RealServers = append(m.RealServers, metrics.RealServer{
-			Address: rs.Address.String(), Up: rs.Health.Up, Weight: rs.Weight, ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
+			Address: rs.Address.String(), Up: rs.Health.Up, Weight: rs.Weight, Share: rs.Share, Draining: rs.State == "draining",
+			Overloaded: rs.State == "overloaded", ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
 			Packets: rs.Packets, Bytes: rs.Bytes, Connections: rs.Connections, ChecksPassed: check.Passed, ChecksFailed: check.Failed,
 			CheckDuration: durations(check.Durations),
 		})

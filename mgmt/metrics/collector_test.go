@@ -28,10 +28,10 @@ func (fakeSource) Snapshot() *Reading {
 	return &Reading{
 		Version: "1.2.3", Generation: 7, LastApplySuccessful: true, Active: true,
 		Services: []Service{{
-			Name: "web", Packets: 101, Bytes: 102, Connections: 103, RescheduledFlows: 104,
+			Name: "web", Packets: 101, Bytes: 102, Connections: 103, RescheduledFlows: 104, Quorum: true,
 			RealServers: []RealServer{
 				{
-					Address: "192.168.57.121", Up: true, Weight: 1, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
+					Address: "192.168.57.121", Up: true, Weight: 1, Share: 0.5, Draining: true, Overloaded: true, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
 					Connections: 115, ChecksPassed: 116, ChecksFailed: 117,
 					CheckDuration: Histogram{Bounds: []float64{0.001, 0.01}, Cumulative: []uint64{100, 110}, Count: 117, Sum: 1.5},
 				},

@@ -66,6 +66,8 @@ var services = []family[Service]{
 		func(s Service) uint64 { return s.Connections }, "service"),
 	counter("turnout_rescheduled_flows_total", "Flows given another real server because theirs was gone or down.",
 		func(s Service) uint64 { return s.RescheduledFlows }, "service"),
+	gauge("turnout_service_quorum", "1 if enough weight of real servers is up; 0: the sorry server gets new flows, if there is one.",
+		func(s Service) float64 { return bit(s.Quorum) }, "service"),
 }
 
 var realServers = []family[RealServer]{
@@ -79,6 +81,12 @@ var realServers = []family[RealServer]{
 		func(r RealServer) float64 { return bit(r.Up) }, "service", "real_server"),
 	gauge("turnout_real_server_weight", "Share of new flows; 0 is quiesced.",
 		func(r RealServer) float64 { return float64(r.Weight) }, "service", "real_server"),
+	gauge("turnout_real_server_share", "How much of the weight counts, 0 to 1: less than 1 during slow start.",
+		func(r RealServer) float64 { return r.Share }, "service", "real_server"),
+	gauge("turnout_real_server_draining", "1 while the real server is drained, or has weight 0.",
+		func(r RealServer) float64 { return bit(r.Draining) }, "service", "real_server"),
+	gauge("turnout_real_server_overloaded", "1 while the real server gets no new flows because of its upper threshold.",
+		func(r RealServer) float64 { return bit(r.Overloaded) }, "service", "real_server"),
 	gauge("turnout_real_server_active_flows", "Flows in state ESTABLISHED, as ActiveConn of IPVS.",
 		func(r RealServer) float64 { return float64(r.ActiveFlows) }, "service", "real_server"),
 	gauge("turnout_real_server_inactive_flows", "Flows in any other state, as InActConn of IPVS.",

@@ -34,6 +34,7 @@ type Service struct {
 	Bytes            uint64
 	Connections      uint64
 	RescheduledFlows uint64
+	Quorum           bool // enough weight is up
 	RealServers      []RealServer
 }
 
@@ -42,6 +43,9 @@ type RealServer struct {
 	Address       string
 	Up            bool
 	Weight        uint16
+	Share         float64 // of its weight that counts now, 0 to 1
+	Draining      bool
+	Overloaded    bool
 	ActiveFlows   uint64
 	InactiveFlows uint64
 	Packets       uint64
