@@ -171,8 +171,8 @@ func (d *Director) load() error {
 			return err
 		}
 	}
-	state, notes, err := d.config.Store.Load(d.segment())
-	if err := errors.Join(err, d.refusal(&state)); err != nil {
+	state, notes, err := d.config.Store.Load(d.segment(), d.refusal)
+	if err != nil {
 		return err
 	}
 	if d.generation == 0 || !reflect.DeepEqual(state, d.desired) {
@@ -186,13 +186,13 @@ func (d *Director) load() error {
 }
 
 // refusal says why a state that is valid by itself cannot be put in force on this host.
-func (d *Director) refusal(state *store.State) error {
-	if err := d.config.CheckVIPs(vipsOf(state)); err != nil {
+func (d *Director) refusal(state store.State) error {
+	if err := d.config.CheckVIPs(vipsOf(&state)); err != nil {
 		mistakes := &store.Mistakes{}
 		mistakes.Add("services", "%v", err)
 		return mistakes
 	}
-	return d.registry.room(state)
+	return d.registry.room(&state)
 }
 
 // Change is that of api.Director.
@@ -222,7 +222,7 @@ func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) e
 	}
 	notes, err := state.Validate(d.segment())
 	if err == nil {
-		err = d.refusal(&state)
+		err = d.refusal(state)
 	}
 	if err != nil {
 		return api.Applied{}, nil, err

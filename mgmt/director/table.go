@@ -36,7 +36,7 @@ func (c *compiled) plans(old *compiled, now time.Time) (err error) {
 	servers, options := c.servers(now), sched.Options{TableSize: c.service.Maglev.TableSize}
 	if old != nil && old.plan != nil && old.plan.Fits(scheduler, servers, options) {
 		c.plan, c.former, c.since = old.plan, old.former, old.since
-		if c.recipe(now).equal(&old.made) { // the table before is as good
+		if r := c.recipe(now); r.equal(&old.made) { // the table before is as good
 			c.spec.Table.Store(old.spec.Table.Load())
 			c.made = old.made
 		}
@@ -51,13 +51,14 @@ func (c *compiled) plans(old *compiled, now time.Time) (err error) {
 	return nil
 }
 
-// table makes the table of now, unless the one in force is just that. flows is how many new flows it should foresee.
+// table makes the table of now, unless the one in force is just that and no flow has been taken from it. flows is how many
+// new flows it should foresee.
 func (c *compiled) table(now time.Time, flows int) {
 	if c.plan == nil {
 		return
 	}
 	r := c.recipe(now)
-	if c.spec.Table.Load() != nil && r.equal(&c.made) {
+	if c.spec.Table.Load() != nil && flows == 0 && r.equal(&c.made) {
 		return
 	}
 	c.made = r
