@@ -69,3 +69,21 @@ func BenchmarkPick(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkForesee is what a counting scheduler costs every 100 ms.
+func BenchmarkForesee(b *testing.B) {
+	list := equal(1000)
+	for i := range list {
+		list[i].Weight, list[i].Active, list[i].Inactive = uint32(1+i%10), uint32(i*7%1000), uint32(i*3%500)
+	}
+	for _, s := range counting {
+		for _, flows := range []int{1024, 1 << 14} {
+			b.Run(fmt.Sprintf("%v/N=1000/flows=%d", s, flows), func(b *testing.B) {
+				p := plan(b, s, list, 0)
+				for b.Loop() {
+					p.Table(list, flows)
+				}
+			})
+		}
+	}
+}

@@ -2,20 +2,30 @@ package sched
 
 // Blend returns a table of which share, in 1/FullShare, is that of to and the rest that of from, for a change of weights
 // or servers that is to come about gradually. Of hash tables, to has the positions whose draw is less than share: each
-// position changes once as the share grows. Of sequence tables, turns are taken alternately. Tables that do not mix,
-// as they are of different kinds or lengths or one is empty, give to.
+// position changes once as the share grows. Of sequence tables, turns are taken from both in proportion. Tables that do
+// not mix, as they are of different kinds or lengths or one is empty, give to.
 func Blend(from, to *Table, share uint32) *Table {
 	switch {
-	case share >= FullShare || from.bySequence != to.bySequence || from.Len() == 0 || to.Len() == 0:
-		return to
-	case !to.bySequence && from.Len() != to.Len():
+	case share >= FullShare || !alike(from, to):
 		return to
 	case share == 0:
 		return from
-	case to.bySequence:
-		return &Table{slots: alternate(from.slots, to.slots, share, maxSequence), bySequence: true}
+	case to.turns == nil:
+		return &Table{slots: blend(from.slots, to.slots, share)}
+	case to.place != nil:
+		turns := alternate(from.turns, to.turns, share, max(len(from.turns), len(to.turns)))
+		return &Table{slots: to.slots, turns: turns, place: new(place)}
 	}
-	return &Table{slots: blend(from.slots, to.slots, share)}
+	turns := alternate(from.turns, to.turns, share, maxSequence)
+	return &Table{slots: turns, turns: turns}
+}
+
+// alike reports whether the tables mix.
+func alike(a, b *Table) bool {
+	if a.Len() == 0 || b.Len() == 0 || a.BySequence() != b.BySequence() {
+		return false
+	}
+	return (a.place != nil) == (b.place != nil) && (a.BySequence() || a.Len() == b.Len())
 }
 
 func blend(from, to []uint16, share uint32) []uint16 {
@@ -30,21 +40,19 @@ func blend(from, to []uint16, share uint32) []uint16 {
 	return slots
 }
 
-// alternate takes turns from both sequences until both are through, or atMost. Each goes on where it was, and over
-// again.
+// alternate takes turns from both sequences, evenly, until it has been through both, or has atMost.
 func alternate(from, to []uint16, share uint32, atMost int) []uint16 {
-	rest := FullShare - share
-	turns := max(len(from)*FullShare/int(rest), len(to)*FullShare/int(share))
+	turns := max(len(from)*FullShare/int(FullShare-share), len(to)*FullShare/int(share))
 	slots := make([]uint16, min(turns, atMost))
-	nextFrom, nextTo, credit := 0, 0, uint32(0)
+	ofFrom, ofTo, credit := 0, 0, uint32(0)
 	for i := range slots {
 		if credit += share; credit >= FullShare {
 			credit -= FullShare
-			slots[i] = to[nextTo%len(to)]
-			nextTo++
+			slots[i] = to[ofTo%len(to)]
+			ofTo++
 		} else {
-			slots[i] = from[nextFrom%len(from)]
-			nextFrom++
+			slots[i] = from[ofFrom%len(from)]
+			ofFrom++
 		}
 	}
 	return slots

@@ -7,5 +7,5 @@ func SameMemory(a, b *Table) bool { return &a.slots[0] == &b.slots[0] }
 
 // SameTable reports whether the tables are equal.
 func SameTable(a, b *Table) bool {
-	return a.bySequence == b.bySequence && slices.Equal(a.slots, b.slots)
+	return slices.Equal(a.slots, b.slots) && slices.Equal(a.turns, b.turns)
 }

@@ -93,3 +93,6 @@ func count(slots []uint16) map[uint16]int {
 	}
 	return n
 }
+
+// counting are the schedulers that count flows.
+var counting = []*sched.Scheduler{sched.LC, sched.WLC, sched.SED, sched.NQ, sched.OVF, sched.TWOS}

@@ -36,11 +36,19 @@ func (p *Plan) Fits(s *Scheduler, servers []Server, o Options) bool {
 }
 
 // Table returns the table for the servers as they are now, in any order. They are told by their slots; a server of
-// the plan that is missing from the list takes nothing. If every server takes all its own, the tables of a plan share
-// their memory. flows is how many new flows a scheduler that counts should foresee; others ignore it.
+// the plan that is missing from the list takes nothing. If every server takes all its own, the positions of a plan's
+// tables share their memory. flows is how many new flows a scheduler that counts should foresee, of all lcores until
+// the next table; others ignore it.
 func (p *Plan) Table(servers []Server, flows int) *Table {
 	able := p.able(servers)
-	return &Table{slots: p.slots(able), bySequence: p.scheduler.bySequence}
+	slots := p.slots(able)
+	switch s := p.scheduler; {
+	case len(able) == 0 || !s.bySequence:
+		return &Table{slots: slots}
+	case s.Counts():
+		return &Table{slots: slots, turns: s.foresee(able, foresight(flows, len(able))), place: new(place)}
+	}
+	return &Table{slots: slots, turns: slots}
 }
 
 // slots returns the positions with those servers that are able to take some.
@@ -51,7 +59,7 @@ func (p *Plan) slots(able []Server) []uint16 {
 	case len(able) == len(p.servers) && !ramping(able):
 		return p.base
 	case p.scheduler.bySequence:
-		return ramped(p.scheduler.build(able, p.options), p.shares(able))
+		return ramped(p.scheduler.build(able, p.options), p.shares(able), p.scheduler.longest())
 	}
 	return p.around(able)
 }

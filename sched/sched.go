@@ -7,10 +7,13 @@ import (
 )
 
 // schedulers is the list of all algorithms, in the order in which users are told of them.
-var schedulers = [...]*Scheduler{Maglev, RR, WRR}
+var schedulers = [...]*Scheduler{Maglev, RR, WRR, LC, WLC, SED, NQ, SH, DH, FO, OVF, TWOS}
 
 // None is the slot that stands for no real server: none can take the flow.
 const None uint16 = 0xffff
+
+// maxSequence bounds a sequence table: 2 MB, shared by all lcores. A thousand servers of weights up to 1000 fit exactly.
+const maxSequence = 1 << 20
 
 // FullShare is the share of a server or a table that takes all that is its own.
 const FullShare = 1 << 16
@@ -70,6 +73,14 @@ func (s *Scheduler) Hash() HashKey { return s.hash }
 // Counts reports whether its tables depend on how many flows the servers have, so that a new one is needed every
 // 100 ms while flows come and go.
 func (s *Scheduler) Counts() bool { return s.foresee != nil }
+
+// longest returns how many positions a sequence table may have: fewer where one is made all the time.
+func (s *Scheduler) longest() int {
+	if s.Counts() {
+		return maxForesight
+	}
+	return maxSequence
+}
 
 // Names returns the names of all schedulers, the default one first.
 func Names() []string {
