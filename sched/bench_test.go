@@ -57,7 +57,7 @@ func BenchmarkWRRPlan(b *testing.B) {
 }
 
 func BenchmarkPick(b *testing.B) {
-	for _, s := range []*sched.Scheduler{sched.Maglev, sched.RR, sched.WRR} {
+	for _, s := range []*sched.Scheduler{sched.Maglev, sched.RR, sched.WRR, sched.WLC} {
 		b.Run(s.String(), func(b *testing.B) {
 			picked, hash, cursor := table(b, s, equal(100), 65537), uint64(1), uint32(0)
 			sum := uint16(0)

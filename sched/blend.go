@@ -42,8 +42,9 @@ func blend(from, to []uint16, share uint32) []uint16 {
 
 // alternate takes turns from both sequences, evenly, until it has been through both, or has atMost.
 func alternate(from, to []uint16, share uint32, atMost int) []uint16 {
-	turns := max(len(from)*FullShare/int(FullShare-share), len(to)*FullShare/int(share))
-	slots := make([]uint16, min(turns, atMost))
+	rest := FullShare - share
+	whole := max((len(from)*FullShare-1)/int(rest), (len(to)*FullShare-1)/int(share)) + 1
+	slots := make([]uint16, min(whole, atMost))
 	ofFrom, ofTo, credit := 0, 0, uint32(0)
 	for i := range slots {
 		if credit += share; credit >= FullShare {

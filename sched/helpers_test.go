@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/bits"
 	"slices"
-	"testing"
 
 	"turnout/sched"
 )
@@ -45,7 +44,13 @@ func only(list []sched.Server, slots ...uint16) []sched.Server {
 	return list
 }
 
-func plan(t testing.TB, s *sched.Scheduler, list []sched.Server, size int) *sched.Plan {
+// tester is a testing.TB or a rapid.T.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func plan(t tester, s *sched.Scheduler, list []sched.Server, size int) *sched.Plan {
 	t.Helper()
 	p, err := s.Plan(list, sched.Options{TableSize: size})
 	if err != nil {
@@ -55,7 +60,7 @@ func plan(t testing.TB, s *sched.Scheduler, list []sched.Server, size int) *sche
 }
 
 // table returns the table of a new plan.
-func table(t testing.TB, s *sched.Scheduler, list []sched.Server, size int) *sched.Table {
+func table(t tester, s *sched.Scheduler, list []sched.Server, size int) *sched.Table {
 	t.Helper()
 	return plan(t, s, list, size).Table(list, 0)
 }
@@ -75,10 +80,17 @@ func owners(t *sched.Table) []uint16 {
 	return slots
 }
 
+// shared returns a copy of the list in which the server in this slot has this share.
+func shared(list []sched.Server, slot uint16, share uint32) []sched.Server {
+	list = append([]sched.Server(nil), list...)
+	list[slot].Share = share
+	return list
+}
+
 // sequence reads a sequence table through Pick, once around.
 func sequence(t *sched.Table) []uint16 {
 	var cursor uint32
-	slots := make([]uint16, t.Len())
+	slots := make([]uint16, t.Turns())
 	for i := range slots {
 		slots[i] = t.Pick(0, &cursor)
 	}

@@ -5,11 +5,11 @@ package sched
 const maxRounds = 64
 
 // ramped leaves every server its share, by slot, of its turns, evenly and its first one always; the others keep theirs
-// in order. That takes several rounds of the turns, as few as end even, but no more than come to atMost turns.
+// in order. That takes several rounds of the turns, so that shares come out even, but no more than come to atMost turns.
 func ramped(turns []uint16, shares []uint32, atMost int) []uint16 {
 	credit := make([]uint32, len(shares))
-	for slot, share := range shares {
-		credit[slot] = FullShare - share
+	for slot := range credit {
+		credit[slot] = FullShare - 1 // any share makes it a turn
 	}
 	rounds := evenRounds(shares, min(maxRounds, max(atMost/len(turns), 1)))
 	kept := make([]uint16, 0, rounds*len(turns))

@@ -8,7 +8,7 @@ import (
 )
 
 func TestNamesLookUp(t *testing.T) {
-	if got, want := sched.Names(), []string{"maglev", "rr", "wrr"}; !slices.Equal(got, want) {
+	if got, want := sched.Names(), []string{"maglev", "rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "fo", "ovf", "twos"}; !slices.Equal(got, want) {
 		t.Errorf("names are %v, want %v", got, want)
 	}
 	for _, name := range sched.Names() {
@@ -17,7 +17,7 @@ func TestNamesLookUp(t *testing.T) {
 		}
 	}
 	_, err := sched.Lookup("fastest")
-	if want := `unknown scheduler "fastest": use one of maglev, rr, wrr`; err == nil || err.Error() != want {
+	if want := `unknown scheduler "fastest": use one of maglev, rr, wrr, lc, wlc, sed, nq, sh, dh, fo, ovf, twos`; err == nil || err.Error() != want {
 		t.Errorf("the error is %v, want %s", err, want)
 	}
 }
@@ -25,7 +25,7 @@ func TestNamesLookUp(t *testing.T) {
 func TestNoServerGivesNone(t *testing.T) {
 	for _, name := range sched.Names() {
 		s, _ := sched.Lookup(name)
-		for _, list := range [][]sched.Server{nil, only(equal(1)), only(equal(3))} {
+		for _, list := range [][]sched.Server{nil, only(equal(1)), only(equal(3)), shared(equal(1), 0, 0)} {
 			cursor := uint32(5)
 			empty := table(t, s, list, 0)
 			for _, hash := range []uint64{0, 1, 1 << 63, 1<<64 - 1} {
@@ -82,7 +82,7 @@ func TestPlanLeavesItsArgumentAlone(t *testing.T) {
 	}
 }
 
-func TestPlanFitsWhileOnlyUsabilityChanges(t *testing.T) {
+func TestPlanFitsWhileTheConfigurationStays(t *testing.T) {
 	list, options := servers(1, 2, 3), sched.Options{TableSize: 251}
 	p := plan(t, sched.Maglev, list, 251)
 	changed := func(change func(s *sched.Server)) []sched.Server {
@@ -91,9 +91,10 @@ func TestPlanFitsWhileOnlyUsabilityChanges(t *testing.T) {
 		return c
 	}
 	backwards := without(list, 0, 2)
+	backwards[1].Share, backwards[1].Active, backwards[1].Inactive = 5, 6, 7
 	slices.Reverse(backwards)
 	if !p.Fits(sched.Maglev, backwards, options) {
-		t.Error("the plan does not fit when usability and order change")
+		t.Error("the plan does not fit when usability, shares, counts and order change")
 	}
 	for name, list := range map[string][]sched.Server{
 		"weight": changed(func(s *sched.Server) { s.Weight = 9 }),
@@ -115,5 +116,24 @@ func TestServerMissingFromTheListIsNotUsable(t *testing.T) {
 	got := count(owners(plan(t, sched.Maglev, list, 251).Table(list[:2], 0)))
 	if got[2] != 0 || got[0]+got[1] != 251 {
 		t.Errorf("shares are %v", got)
+	}
+}
+
+func TestHashAndCounts(t *testing.T) {
+	for name, want := range map[string]struct {
+		hash   sched.HashKey
+		counts bool
+	}{
+		"maglev": {}, "rr": {}, "wrr": {}, "fo": {},
+		"sh": {hash: sched.HashSource}, "dh": {hash: sched.HashDestination},
+		"lc": {counts: true}, "wlc": {counts: true}, "sed": {counts: true}, "nq": {counts: true}, "ovf": {counts: true}, "twos": {counts: true},
+	} {
+		s, err := sched.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Hash() != want.hash || s.Counts() != want.counts {
+			t.Errorf("%s: Hash is %d and Counts is %v, want %d and %v", name, s.Hash(), s.Counts(), want.hash, want.counts)
+		}
 	}
 }

@@ -34,7 +34,10 @@ func (t *Table) Pick(hash uint64, cursor *uint32) uint16 {
 		shared := t.place.taken.Add(1) - 1
 		cursor = &shared
 	}
-	return t.turns[advance(cursor, uint32(len(t.turns)))]
+	if at := advance(cursor, uint32(len(t.turns))); uint(at) < uint(len(t.turns)) {
+		return t.turns[at]
+	}
+	return None
 }
 
 // PickByHash returns the slot at the hash's position, also of a sequence table, with the same shares: for a flow that

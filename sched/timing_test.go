@@ -49,3 +49,18 @@ func TestExtremeWeightsTakeNoLonger(t *testing.T) {
 		}
 	}
 }
+
+// TestForesightIsQuick, as it is made for every service every 100 ms.
+func TestForesightIsQuick(t *testing.T) {
+	list := equal(1000)
+	for i := range list {
+		list[i].Weight, list[i].Active = uint32(1+i%10), uint32(i*7%1000)
+	}
+	const limit = time.Millisecond
+	for _, s := range counting {
+		p := plan(t, s, list, 0)
+		if got := fastest(limit, func() { p.Table(list, 1024) }); got >= limit {
+			t.Errorf("%v: a table of 1000 servers for 1024 flows takes %v, the limit is %v", s, got, limit)
+		}
+	}
+}

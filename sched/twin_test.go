@@ -152,10 +152,7 @@ func TestMaglevIsItsTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size := rapid.SampledFrom([]int{251, 509, 1021}).Draw(t, "size")
 		list := drawServers(t, 20, rapid.SampledFrom([]uint32{1, 10, 100, 65535}).Draw(t, "largest"))
-		p, err := sched.Maglev.Plan(list, sched.Options{TableSize: size})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := plan(t, sched.Maglev, list, size)
 		want := slowEffective(list, size)
 		if got := owners(p.Table(list, 0)); !slices.Equal(got, want) {
 			t.Fatalf("table is\n%v, the slow twin's is\n%v", got, want)
@@ -175,10 +172,7 @@ func TestMaglevIsItsTwinAtFullSize(t *testing.T) {
 func TestWRRIsItsTwin(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		list := drawServers(t, 8, 30)
-		p, err := sched.WRR.Plan(list, sched.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := plan(t, sched.WRR, list, 0)
 		if got, want := sequence(p.Table(list, 0)), slowWRR(list); !slices.Equal(got, want) {
 			t.Fatalf("sequence is %v, the slow twin's is %v", got, want)
 		}
