@@ -29,8 +29,8 @@ func TestIPVSAdm(t *testing.T) {
 --add-server --tcp-service 192.168.57.100:80 --real-server 192.168.57.121 --gatewaying --weight 5
 `,
 			"services:\n  # line 1: -A -t 192.168.57.100:80" + web +
-				"    scheduler: wrr\n    real_servers:\n      - {address: 192.168.57.121, weight: 5}\n" +
-				"1: scheduler wlc is not available in this version: wrr is in its place\n1: " + noChecks,
+				"    scheduler: wlc\n    real_servers:\n      - {address: 192.168.57.121, weight: 5}\n" +
+				"1: " + noChecks,
 		},
 		{
 			"names of hosts", "-A -t www.example.com:80 -s rr\n",
