@@ -56,12 +56,7 @@ func TestImport(t *testing.T) {
 		{"unknown flag", []string{"ipvsadm", table, "--fast"}, 2, "", "", "unknown flag: --fast"},
 	} {
 		var stdout, stderr bytes.Buffer
-		root := newRootCommand()
-		root.SetIn(strings.NewReader(savedTable))
-		root.SetOut(&stdout)
-		root.SetErr(&stderr)
-		root.SetArgs(append([]string{"import"}, c.args...))
-		err, exit, said := root.Execute(), 0, ""
+		err, exit, said := turnoutTo(&stdout, &stderr, strings.NewReader(savedTable), append([]string{"import"}, c.args...)...), 0, ""
 		if err != nil {
 			exit, said = exitCode(err), err.Error()
 		}
@@ -77,11 +72,7 @@ func TestImportedFilePassesCheck(t *testing.T) {
 	for _, format := range []string{"ipvsadm", "keepalived", "ldirectord"} {
 		example := filepath.Join("..", "mgmt", "importer", "testdata", format+".txt")
 		var stdout bytes.Buffer
-		root := newRootCommand()
-		root.SetOut(&stdout)
-		root.SetErr(new(bytes.Buffer))
-		root.SetArgs([]string{"import", format, example})
-		if err := root.Execute(); err != nil {
+		if err := turnoutTo(&stdout, new(bytes.Buffer), nil, "import", format, example); err != nil {
 			t.Fatal(err)
 		}
 		services, err := store.Open(writeServices(t, stdout.String()))

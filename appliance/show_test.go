@@ -37,17 +37,6 @@ func serveDirector(t *testing.T, d *apitest.Director) string {
 	return server
 }
 
-// turnout runs a command and returns what it prints.
-func turnout(args ...string) (string, error) {
-	root := newRootCommand()
-	var out bytes.Buffer
-	root.SetOut(&out)
-	root.SetErr(&out)
-	root.SetArgs(args)
-	err := root.Execute()
-	return out.String(), err
-}
-
 const servicesYAML = `services:
   - name: dns
     vip: 192.168.57.101
