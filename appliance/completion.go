@@ -42,7 +42,9 @@ type complete = func(cmd *cobra.Command, args []string, toComplete string) ([]st
 
 // completes offers fixed values for a flag.
 func completes(cmd *cobra.Command, flag string, values ...string) {
-	register(cmd, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	register(cmd, flag, func(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		return offer(toComplete, values)
+	})
 }
 
 // completesLive offers for a flag what pick finds in the services of the running director.

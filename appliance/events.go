@@ -86,12 +86,12 @@ const kindWidth = len(events.Neighbour)
 
 // eventLine is an event as one line: when, of which kind, about what, what.
 func eventLine(s screen, e events.Event) string {
-	about := ""
-	if e.Service != "" {
-		about = "service " + e.Service + " "
-	}
+	about := e.Service
 	if e.RealServer.IsValid() {
-		about += "real server " + e.RealServer.String() + " "
+		about += " " + e.RealServer.String()
+	}
+	if about != "" {
+		about += ": "
 	}
 	return fmt.Sprintf("%s  %s  %s%s\n", inTheZone(e.Time), s.paint(bold, fmt.Sprintf("%-*s", kindWidth, e.Kind)), about, e.Text)
 }

@@ -56,7 +56,7 @@ func TestImport(t *testing.T) {
 		{"unknown flag", []string{"ipvsadm", table, "--fast"}, 2, "", "", "unknown flag: --fast"},
 	} {
 		var stdout, stderr bytes.Buffer
-		err, exit, said := turnoutTo(&stdout, &stderr, strings.NewReader(savedTable), append([]string{"import"}, c.args...)...), 0, ""
+		err, exit, said := turnoutTo(t.Context(), &stdout, &stderr, strings.NewReader(savedTable), append([]string{"import"}, c.args...)...), 0, ""
 		if err != nil {
 			exit, said = exitCode(err), err.Error()
 		}
@@ -72,7 +72,7 @@ func TestImportedFilePassesCheck(t *testing.T) {
 	for _, format := range []string{"ipvsadm", "keepalived", "ldirectord"} {
 		example := filepath.Join("..", "mgmt", "importer", "testdata", format+".txt")
 		var stdout bytes.Buffer
-		if err := turnoutTo(&stdout, new(bytes.Buffer), nil, "import", format, example); err != nil {
+		if err := turnoutTo(t.Context(), &stdout, new(bytes.Buffer), nil, "import", format, example); err != nil {
 			t.Fatal(err)
 		}
 		services, err := store.Open(writeServices(t, stdout.String()))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,6 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	time.Local = time.UTC // golden files hold times
 	code := m.Run()
 	if left := exercised.missing(newRootCommand()); code == 0 && allTestsRan() && len(left) > 0 {
 		fmt.Fprintf(os.Stderr, "no test runs these without an error: %s\n", strings.Join(left, ", "))
@@ -56,14 +59,14 @@ func turnoutProcess(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// turnoutTo runs a command with its output in out and errs.
-func turnoutTo(out, errs io.Writer, in io.Reader, args ...string) error {
+// turnoutTo runs a command until it ends by itself, or ctx does.
+func turnoutTo(ctx context.Context, out, errs io.Writer, in io.Reader, args ...string) error {
 	root := newRootCommand()
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)
 	root.SetArgs(args)
-	err := root.Execute()
+	err := root.ExecuteContext(ctx)
 	if err == nil {
 		exercised.note(args)
 	}
@@ -73,7 +76,7 @@ func turnoutTo(out, errs io.Writer, in io.Reader, args ...string) error {
 // turnout runs a command and returns what it prints.
 func turnout(args ...string) (string, error) {
 	var out bytes.Buffer
-	err := turnoutTo(&out, &out, strings.NewReader(""), args...)
+	err := turnoutTo(context.Background(), &out, &out, strings.NewReader(""), args...)
 	return out.String(), err
 }
 

@@ -55,22 +55,23 @@ func inRate(perSecond float64) string {
 	return fmt.Sprintf("%.0f", perSecond)
 }
 
+// serviceRates has fewer columns than servicesTable: the rates shall be seen on a terminal of 80 characters.
 func serviceRates(t *table, before, now reading[api.ServiceList]) {
-	t.head(append([]string{"SERVICE", "VIP", "PROTOCOL", "PORT", "REAL SERVERS UP", "ACTIVE", "INACTIVE"}, rateHeads...)...)
+	t.head(append([]string{"SERVICE", "VIP", "UP", "ACTIVE", "INACTIVE"}, rateHeads...)...)
 	past, present := countsOf(before.answer), countsOf(now.answer)
 	for _, s := range now.answer.Services {
 		up, active, inactive := tally(s)
-		row := []any{s.Name, s.VIP, s.Protocol, anyPort(s.Port), up, active, inactive}
+		row := []any{s.Name, s.VIP, up, active, inactive}
 		t.row(append(row, ratesOf(realServerKey{service: s.Name}, past, present, now.seconds(before))...)...)
 	}
 }
 
 func realServerRates(t *table, before, now reading[api.ServiceList]) {
-	t.head(append([]string{"SERVICE", "REAL SERVER", "WEIGHT", "STATE", "ACTIVE", "INACTIVE"}, rateHeads...)...)
+	t.head(append([]string{"SERVICE", "REAL SERVER", "STATE", "ACTIVE", "INACTIVE"}, rateHeads...)...)
 	past, present := countsOf(before.answer), countsOf(now.answer)
 	for _, s := range now.answer.Services {
 		for _, rs := range realServers(s.Live) {
-			row := []any{s.Name, rs.Address, weightCell(s, rs), stateCell(rs), rs.ActiveFlows, rs.InactiveFlows}
+			row := []any{s.Name, rs.Address, shaded(rs.State), rs.ActiveFlows, rs.InactiveFlows}
 			t.row(append(row, ratesOf(realServerKey{s.Name, rs.Address}, past, present, now.seconds(before))...)...)
 		}
 	}

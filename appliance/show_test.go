@@ -73,7 +73,11 @@ func TestTables(t *testing.T) {
 		{"role", []string{"role"}},
 		{"role-standby", []string{"role", "standby"}},
 		{"apply", []string{"apply", "-f", services}},
-		{"apply-dry-run", []string{"apply", "-f", services, "--dry-run"}},
+		{"drain", []string{"drain", "web", "192.168.57.121", "--deadline", "10m", "--then", "reschedule"}},
+		{"drain-without-deadline", []string{"drain", "web", "192.168.57.121"}},
+		{"undrain", []string{"undrain", "web", "192.168.57.121"}},
+		{"drains-none", []string{"drains"}},
+		{"generations", []string{"generations"}},
 	} {
 		t.Run(c.golden, func(t *testing.T) {
 			got, err := turnout(append(c.args, "--server", serveDirector(t, apitest.New()))...)
@@ -115,7 +119,8 @@ func TestMachineFormats(t *testing.T) {
 	server := serveDirector(t, apitest.New())
 	for command, path := range map[string]string{
 		"status": "/v1/status", "services": "/v1/services", "real-servers": "/v1/services", "flows": "/v1/flows", "ports": "/v1/ports",
-		"lcores": "/v1/lcores", "neighbours": "/v1/neighbours", "role": "/v1/role", "drops": "/v1/drops",
+		"lcores": "/v1/lcores", "neighbours": "/v1/neighbours", "role": "/v1/role", "drops": "/v1/drops", "drains": "/v1/services",
+		"generations": "/v1/generations",
 	} {
 		asked, err := (&clientFlags{server: server}).dial()
 		if err != nil {
@@ -236,6 +241,21 @@ func TestFailures(t *testing.T) {
 		{"unknown format", []string{"status", "-o", "xml"}, 2, "want table, json or yaml"},
 		{"argument too many", []string{"status", "now"}, 2, "now"},
 		{"no such role", []string{"role", "king", "--server", server}, 2, "king"},
+		{"watch JSON", []string{"services", "--watch", "-o", "json", "--server", server}, 2, "--watch shows a table: leave out -o"},
+		{"watch too often", []string{"services", "--watch=1ms", "--server", server}, 2, "--watch 1ms: want at least 100ms"},
+		{"watch nobody", []string{"services", "--watch", "--server", "unix:" + stale}, 1, "cannot reach the director"},
+		{"drain without address", []string{"drain", "web", "--server", server}, 2, "want SERVICE and ADDRESS, got 1 arguments"},
+		{"drain no address", []string{"drain", "web", "rs1", "--server", server}, 2, `"rs1" is no address of a real server: turnout real-servers lists them`},
+		{"drain no such service", []string{"drain", "wbe", "192.168.57.121", "--server", server}, 1, `service "wbe": not found`},
+		{"drain for no time", []string{"drain", "web", "192.168.57.121", "--deadline", "soon"}, 2, `"soon" is not a duration`},
+		{"drain and then what", []string{"drain", "web", "192.168.57.121", "--then", "pray", "--server", server}, 1, "body.then: "},
+		{"undrain no such server", []string{"undrain", "web", "192.168.57.129", "--server", server}, 1, "real server 192.168.57.129"},
+		{"rollback to no number", []string{"rollback", "back", "--server", server}, 2, `"back" is no generation's number: turnout generations lists them`},
+		{"rollback to nowhere", []string{"rollback", "99", "--server", server}, 1, "generation 99: not found"},
+		{"no such events", []string{"events", "--kind", "weather", "--server", server}, 1, "query.kind: "},
+		{"events of nobody", []string{"events", "--server", "unix:" + stale}, 1, "cannot reach the director"},
+		{"completion of no shell", []string{"completion", "ksh"}, 2, "ksh"},
+		{"manual without a folder", []string{"man"}, 2, "accepts 1 arg(s)"},
 		{"limit no number", []string{"flows", "--limit", "many"}, 2, "--limit"},
 		{"limit too high", []string{"flows", "--limit", "20000", "--server", server}, 1, "query.limit: "},
 		{"client no address", []string{"flows", "--client", "me", "--server", server}, 1, "query.client: "},

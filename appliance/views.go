@@ -132,7 +132,7 @@ func dropsTable(t *table, d api.DropCounts) {
 func roleTable(t *table, r api.RoleSetting) { t.row(shaded(string(r.Role))) }
 
 func generationsTable(t *table, list api.GenerationList) {
-	t.head("GENERATION", "SAVED", "SERVICES", "")
+	t.head("GENERATION", "SAVED", "SERVICES", "IN FORCE")
 	for _, g := range list.Generations {
 		t.row(g.Generation, inTheZone(g.Saved), serviceCount(g.Services), inForce(g.InForce))
 	}
@@ -147,9 +147,9 @@ func serviceCount(n int) cell {
 
 func inForce(yes bool) string {
 	if yes {
-		return "in force"
+		return "yes"
 	}
-	return " "
+	return ""
 }
 
 // shades are the colours of states that are not as they should be.
