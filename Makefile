@@ -60,6 +60,10 @@ fuzz: deps-test ## every fuzz target for FUZZ_SECONDS
 bench: deps-test ## micro-benchmarks, in benchstat's format
 	go test -run '^$$' -bench . -benchmem ./flowtable ./sched ./lcore/... ./mgmt/director
 
+.PHONY: man
+man: bin/turnout ## write the manual pages of all commands to man/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || date +%s) bin/turnout man man
+
 PERF ?=
 .PHONY: perf
 perf: deps-test bin/turnout ## cost per packet over testpmd, to perf/results (PERF=-quick: the steps only)
@@ -71,4 +75,4 @@ docker: ## build the container image
 
 .PHONY: clean
 clean: ## remove what was built
-	rm -rf bin perf/build
+	rm -rf bin man perf/build

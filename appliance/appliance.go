@@ -94,11 +94,11 @@ func (a *Appliance) Run(ctx context.Context) error {
 		a.supervisor.ready()
 		a.follow(hangups)
 		<-ctx.Done()
+		tell(a.log, daemon.SdNotifyStopping)
 		if errors.Is(context.Cause(ctx), context.Canceled) { // else a part has failed
 			a.resign()
 		}
 	}
-	tell(a.log, daemon.SdNotifyStopping)
 	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}

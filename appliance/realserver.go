@@ -18,6 +18,8 @@ func newRealServerCommand() *cobra.Command {
 		Short: "Print, do, verify or undo the set-up of a real server, on it",
 		Long: "Realserver sets up the machine that it runs on as a real server: the VIP on lo, and silent about it in ARP. Without a verb\n" +
 			"it prints the commands. \"turnout realserver --help\" lists all options.",
+		Example: indented("turnout realserver --vip 192.168.57.100 --dev eth0\nturnout realserver --vip 192.168.57.100 --dev eth0 --apply\n" +
+			"turnout realserver --vip 192.168.57.100 --dev eth0 --verify"),
 		DisableFlagParsing: true,
 		RunE:               func(cmd *cobra.Command, args []string) error { return runRealServer(cmd, args) },
 	}

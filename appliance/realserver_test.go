@@ -1,19 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 )
 
 // realServer runs the command, which on a machine without a NIC nic0 can print only.
 func realServer(args ...string) (string, error) {
-	root := newRootCommand()
-	var out bytes.Buffer
-	root.SetOut(&out)
-	root.SetArgs(append([]string{"realserver"}, args...))
-	err := root.Execute()
-	return out.String(), err
+	return turnout(append([]string{"realserver"}, args...)...)
 }
 
 func TestRealServerPrintsCommands(t *testing.T) {
