@@ -16,7 +16,7 @@ times=()
 RACE=(./appliance ./flowtable ./lcore ./lcore/frame ./mgmt/... ./sched)
 # Those two are what reads frames from the wire.
 FUZZ_FRAMES=(./lcore/frame:FuzzParse ./lcore:FuzzForward)
-FUZZ_OTHERS=(./mgmt/neigh:FuzzHandleARP ./mgmt/punt:FuzzEchoReply ./mgmt/store:FuzzDecode)
+FUZZ_OTHERS=(./mgmt/api:FuzzAPI ./mgmt/neigh:FuzzHandleARP ./mgmt/punt:FuzzEchoReply ./mgmt/store:FuzzDecode)
 
 # step NAME CMD...: runs it in the background, where a function ends at its first error
 step() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strconv"
 	"sync"
 	"testing"
@@ -123,8 +124,11 @@ var readDocument = sync.OnceValue(func() described {
 	return d
 })
 
-// operation is nil where the document has none.
+// operation is nil where the document has none, and for a path with dots, which is redirected to the one without.
 func (d described) operation(r *http.Request) *huma.Operation {
+	if escaped := r.URL.EscapedPath(); path.Clean(escaped) != escaped {
+		return nil
+	}
 	_, pattern := d.mux.Handler(r)
 	return d.byPattern[pattern]
 }

@@ -1,6 +1,10 @@
 package director
 
-import "context"
+import (
+	"context"
+
+	"turnout/mgmt/api"
+)
 
 // Alive returns once the goroutine that owns the state has answered. Errors: it has ended, or ctx has before the answer.
 func (d *Director) Alive(ctx context.Context) error {
@@ -14,7 +18,7 @@ func (d *Director) Alive(ctx context.Context) error {
 	case err := <-m.done:
 		return err
 	case <-d.ended:
-		return errEnded
+		return api.ErrStopping
 	case <-ctx.Done():
 		return ctx.Err()
 	}

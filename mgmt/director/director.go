@@ -2,7 +2,6 @@ package director
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -93,8 +92,6 @@ type message struct {
 // reapInterval is how often numbers of things removed, and drains, are looked at.
 const reapInterval = time.Second
 
-var errEnded = errors.New("turnout is stopping")
-
 // New makes a Director; nothing is in force before Load.
 func New(c Config) *Director {
 	d := &Director{
@@ -140,7 +137,7 @@ func (d *Director) ask(ctx context.Context, do func() error) error {
 	select {
 	case d.messages <- m:
 	case <-d.ended:
-		return errEnded
+		return api.ErrStopping
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -148,7 +145,7 @@ func (d *Director) ask(ctx context.Context, do func() error) error {
 	case err := <-m.done:
 		return err
 	case <-d.ended:
-		return errEnded
+		return api.ErrStopping
 	}
 }
 

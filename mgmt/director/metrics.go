@@ -15,8 +15,8 @@ func (d *Director) Snapshot() *metrics.Reading {
 	books := d.books()
 	r := &metrics.Reading{
 		Version: d.config.Version, Generation: v.generation, LastApplySuccessful: !v.failed, Active: v.role == api.RoleActive,
-		Drops: books.Drops, Punted: map[string]uint64{}, Injected: books.Injected, Generated: books.Generated,
-		Consumed: books.Consumed, Held: books.Held,
+		Drops: books.Drops, Punted: map[string]uint64{}, Events: d.config.Events.Counts(), Injected: books.Injected,
+		Generated: books.Generated, Consumed: books.Consumed, Held: books.Held,
 	}
 	checks := d.config.Health()
 	for _, svc := range v.services {
