@@ -24,6 +24,10 @@ type virtualService struct {
 	flags       []string // of the scheduler
 	persistence option   // seconds
 	netmask     option   // groups clients for persistence
+	quorum      option   // weight
+	hysteresis  option   // weight
+	keepsFlows  bool     // a real server that is down keeps its flows
+	sorry       realServer
 	realServers []realServer
 	remarks     []Remark // worth saying only if the service is carried over
 }
@@ -41,6 +45,7 @@ type realServer struct {
 	address, port string                    // as written; no port: the service's
 	method        string                    // how packets reach it, in the format's own word
 	weight        string                    // as written; empty: 1
+	upper, lower  option                    // limits of connections
 	checks        func() store.HealthChecks // nil: the format knows none. Called only if the real server is carried over
 	remarks       []Remark                  // worth saying only then
 	wrong         error                     // why its line cannot be read
@@ -48,11 +53,6 @@ type realServer struct {
 
 func (rs *realServer) remark(line int, format string, args ...any) {
 	rs.remarks = append(rs.remarks, Remark{line, fmt.Sprintf(format, args...)})
-}
-
-// remarkThreshold is for a limit of connections.
-func (rs *realServer) remarkThreshold(line int, key string) {
-	rs.remark(line, "%s (a limit of connections to real server %s) is not available in this version: weights are the means to hold it back", key, printable(rs.address))
 }
 
 // option is a value and where it stands; line 0: not in the file.
@@ -89,11 +89,17 @@ func (c *collector) add(v virtualService) {
 		c.leaveOut(v, err)
 		return
 	}
+	v.persist(&svc)
+	v.quorums(&svc)
+	if v.keepsFlows {
+		svc.OnDown = store.OnDownKeep
+	}
 	kept := c.realServers(&svc, v)
 	if len(kept) == 0 && len(v.realServers) > 0 {
 		c.leaveOut(v, errors.New("none of its real servers can be carried over"))
 		return
 	}
+	c.sorryServer(&svc, v)
 	c.healthChecks(&svc, v, kept)
 	svc.Name = c.freeName(v, svc)
 	c.remarks = append(c.remarks, v.remarks...)
@@ -168,6 +174,7 @@ func (c *collector) realServer(svc store.Service, rs *realServer) (server store.
 	if server.Address == svc.VIP {
 		return server, errors.New("it is the VIP itself: write the real server's own address")
 	}
+	rs.thresholds(&server)
 	svc.RealServers = []store.RealServer{server}
 	return server, valid(svc)
 }
@@ -251,7 +258,7 @@ func (c *collector) freeName(v virtualService, svc store.Service) string {
 	return name
 }
 
-// finish drops the real servers that turned out to be VIPs, since clients' packets would come back to the director.
+// finish drops the real servers and sorry servers that turned out to be VIPs, since clients' packets would come back to the director.
 func (c *collector) finish() *Result {
 	vips := map[netip.Addr]int{}
 	for _, s := range c.taken {
@@ -264,6 +271,10 @@ func (c *collector) finish() *Result {
 		if len(s.Service.RealServers) == 0 && before > 0 {
 			c.leaveOut(s.origin, errors.New("none of its real servers can be carried over"))
 			continue
+		}
+		if sorry := s.SorryServer.Address; vips[sorry] > 0 {
+			c.remark(s.origin.sorry.line, "sorry server %s left out: it is the VIP of line %d: write the server's own address", sorry, vips[sorry])
+			s.SorryServer = store.SorryServer{}
 		}
 		result.State.Services = append(result.State.Services, s.Service)
 		result.Sources = append(result.Sources, fmt.Sprintf("line %d: %s", s.origin.line, printable(s.origin.text)))

@@ -1,8 +1,8 @@
 // Package importer turns the files of other directors of the LVS kind into a services.yaml.
 //
 // Reading order: importer.go (what comes out), ipvsadm.go, keepalived_blocks.go, keepalived.go, keepalived_check.go,
-// ldirectord.go, ldirectord_check.go (one reader per format), then collector.go, schedule.go and check.go, which
-// judge what the readers found, alike for all of them.
+// ldirectord.go, ldirectord_check.go (one reader per format), then collector.go, schedule.go, availability.go and
+// check.go, which judge what the readers found, alike for all of them.
 //
 // A service is carried over if it does the same work afterwards; where a scheduler or a check has to be another one, a
 // remark says so. What would change who gets which packet is left out, with a remark that says what to do.

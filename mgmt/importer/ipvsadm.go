@@ -179,7 +179,7 @@ func (r rule) virtualService() *virtualService {
 		v.netmask = option{r.line, r.options["-M"]}
 	}
 	if r.has("-o") {
-		v.remark(r.line, "one-packet scheduling (-o) is not available in this version: the packets of one client's port stay at one real server")
+		v.remark(r.line, "one-packet scheduling (-o) "+noOnePacket)
 	}
 	if r.has("--pe") {
 		v.remark(r.line, "persistence engine %s is not available in this version", printable(r.options["--pe"]))
@@ -207,10 +207,11 @@ func (r rule) realServer() realServer {
 			rs.method = method
 		}
 	}
-	for _, threshold := range []string{"-x", "-y"} {
-		if r.has(threshold) && r.options[threshold] != "0" {
-			rs.remarkThreshold(r.line, threshold)
-		}
+	if r.has("-x") {
+		rs.upper = option{r.line, r.options["-x"]}
+	}
+	if r.has("-y") {
+		rs.lower = option{r.line, r.options["-y"]}
 	}
 	return rs
 }

@@ -29,8 +29,7 @@ func TestIPVSAdm(t *testing.T) {
 --add-server --tcp-service 192.168.57.100:80 --real-server 192.168.57.121 --gatewaying --weight 5
 `,
 			"services:\n  # line 1: -A -t 192.168.57.100:80" + web +
-				"    scheduler: wlc\n    real_servers:\n      - {address: 192.168.57.121, weight: 5}\n" +
-				"1: " + noChecks,
+				"    scheduler: wlc\n    real_servers:\n      - {address: 192.168.57.121, weight: 5}\n1: " + noChecks,
 		},
 		{
 			"names of hosts", "-A -t www.example.com:80 -s rr\n",
@@ -52,7 +51,7 @@ func TestIPVSAdm(t *testing.T) {
 2: line left out: -q is not known
 3: line left out: -t has no value
 4: line left out: no -A line before it has this service
-5: service left out: scheduler xyz (line 5) is not available in this version, and no other one does the same: if all real servers may get flows, write wrr here and import again
+5: service left out: scheduler xyz (line 5) is not known: write wlc here, or one of the others of docs/schedulers.md, and import again
 6: line left out: line 5 has the same service
 `,
 		},
@@ -88,7 +87,7 @@ func TestIPVSAdm(t *testing.T) {
 		{
 			"text that must not reach a terminal", "-A -t 192.168.57.100:80 -s \x1b[31m\n",
 			`services: []
-1: service left out: scheduler "\x1b[31m" (line 1) is not available in this version, and no other one does the same: if all real servers may get flows, write wrr here and import again
+1: service left out: scheduler "\x1b[31m" (line 1) is not known: write wlc here, or one of the others of docs/schedulers.md, and import again
 `,
 		},
 	} {

@@ -16,42 +16,37 @@ const (
 )
 
 // keepalivedSilent are options that need no word: turnout does the same unasked (warmup: first probes are spread
-// out), has no use for them, or they are read with the checks.
+// out; sorry_server_inhibit: flows stay with the sorry server), has no use for them, or they are read with the checks.
 var keepalivedSilent = words("alpha warmup delay_loop connect_timeout retry nb_get_retry virtualhost snmp_name " +
-	"fast_recovery log_all_failures weight")
+	"fast_recovery log_all_failures weight sorry_server_inhibit sorry_server_lvs_method")
 
 // keepalivedRemarks say what to do about options of a virtual_server or real_server that have no place.
 var keepalivedRemarks = map[string]string{
-	"sorry_server":            "is not available in this version: when all real servers are down, packets are dropped (no_real_server)",
-	"sorry_server_inhibit":    "is not available in this version",
-	"sorry_server_lvs_method": "is not available in this version",
-	"quorum":                  "is not available in this version: a service works as long as one real server does",
-	"quorum_up":               "is not available in this version: let an alert on turnout_real_server_up do it",
-	"quorum_down":             "is not available in this version: let an alert on turnout_real_server_up do it",
-	"hysteresis":              "is not available in this version: it goes with quorum",
-	"notify_up":               "is not available in this version: let an alert on turnout_real_server_up do it",
-	"notify_down":             "is not available in this version: let an alert on turnout_real_server_up do it",
-	"smtp_alert":              "is not available: let an alert on turnout_real_server_up do it",
-	"inhibit_on_failure":      "is not available in this version: the flows of a real server that fails its checks go to the others",
-	"ha_suspend":              "is not available: a standby director (turnout role standby) goes on checking",
-	"omega":                   "is not available: there are no notify scripts to run at the end",
-	"ops":                     "is not available in this version: the packets of one client's port stay at one real server",
-	"persistence_engine":      "is not available in this version",
-	"ip_family":               "is not available: it goes with fwmark",
-	"include":                 "is not followed: put the text of that file in its place and import again",
-	"virtual_server_group":    "is not read: write a virtual_server for each of its addresses and import again",
-	"vrrp_instance":           "stays with keepalived: take the VIPs out of its virtual_ipaddress, since turnout answers ARP for them, and let its notify script call turnout role",
-	"vrrp_sync_group":         "stays with keepalived",
-	"vrrp_script":             "stays with keepalived",
-	"global_defs":             "stays with keepalived: nothing in it is of a service",
-	"SSL":                     "is not available in this version: checks of type https send no certificate of their own",
-	"static_ipaddress":        "stays with keepalived, or with the system's network configuration",
-	"static_routes":           "stays with keepalived, or with the system's network configuration",
-	"bfd_instance":            "stays with keepalived",
-	"track_file":              "stays with keepalived",
-	"vrrp_track_process":      "stays with keepalived",
-	"static_rules":            "stays with keepalived, or with the system's network configuration",
-	"delay_before_retry":      "is not available in this version: after a failure the next probe comes at the interval (delay_loop)",
+	"quorum_up":            "is not available in this version: let an alert on turnout_real_server_up do it",
+	"quorum_down":          "is not available in this version: let an alert on turnout_real_server_up do it",
+	"notify_up":            "is not available in this version: let an alert on turnout_real_server_up do it",
+	"notify_down":          "is not available in this version: let an alert on turnout_real_server_up do it",
+	"smtp_alert":           "is not available: let an alert on turnout_real_server_up do it",
+	"inhibit_on_failure":   "is not available for one real server: on_down: keep does it for all of a service",
+	"ha_suspend":           "is not available: a standby director (turnout role standby) goes on checking",
+	"omega":                "is not available: there are no notify scripts to run at the end",
+	"ops":                  noOnePacket,
+	"persistence_engine":   "is not available in this version",
+	"ip_family":            "is not available: it goes with fwmark",
+	"include":              "is not followed: put the text of that file in its place and import again",
+	"virtual_server_group": "is not read: write a virtual_server for each of its addresses and import again",
+	"vrrp_instance":        "stays with keepalived: take the VIPs out of its virtual_ipaddress, since turnout answers ARP for them, and let its notify script call turnout role",
+	"vrrp_sync_group":      "stays with keepalived",
+	"vrrp_script":          "stays with keepalived",
+	"global_defs":          "stays with keepalived: nothing in it is of a service",
+	"SSL":                  "is not available in this version: checks of type https send no certificate of their own",
+	"static_ipaddress":     "stays with keepalived, or with the system's network configuration",
+	"static_routes":        "stays with keepalived, or with the system's network configuration",
+	"bfd_instance":         "stays with keepalived",
+	"track_file":           "stays with keepalived",
+	"vrrp_track_process":   "stays with keepalived",
+	"static_rules":         "stays with keepalived, or with the system's network configuration",
+	"delay_before_retry":   "is not available in this version: after a failure the next probe comes at the interval (delay_loop)",
 }
 
 // keepalivedRemark says why a statement is not carried over.
@@ -97,6 +92,9 @@ func (c *collector) virtualServer(b *block) {
 	if b.arg(1) == "fwmark" {
 		v.protocol = fwmark
 	}
+	here := scope{b}
+	v.keepsFlows = here.isOn("inhibit_on_failure")
+	v.sorry.method = here.text(here.text(keepalivedMethod, "lb_kind", "lvs_method"), "sorry_server_lvs_method")
 	for _, s := range b.all("real_server") {
 		v.realServers = append(v.realServers, c.realServerBlock(v, b, s))
 	}
@@ -118,11 +116,17 @@ func (v *virtualService) keepalivedOption(s *block) {
 		}
 	case key == "persistence_granularity":
 		v.netmask = option{s.line, s.arg(1)}
+	case key == "quorum":
+		v.quorum = option{s.line, s.arg(1)}
+	case key == "hysteresis":
+		v.hysteresis = option{s.line, s.arg(1)}
+	case key == "sorry_server":
+		v.sorry = realServer{line: s.line, address: s.arg(1), port: s.arg(2)}
 	case schedulerFlags[key]:
 		v.flags = append(v.flags, key)
 	case key == "snmp_name":
 		v.name = s.arg(1)
-	case key == "real_server" || key == "lb_kind" || key == "lvs_method" || keepalivedSilent[key]:
+	case key == "real_server" || key == "lb_kind" || key == "lvs_method" || key == "inhibit_on_failure" || keepalivedSilent[key]:
 	default:
 		v.remark(s.line, "%s", keepalivedRemark(s))
 	}
@@ -137,8 +141,11 @@ func (c *collector) realServerBlock(v virtualService, virtualServer, b *block) r
 	}
 	for _, s := range b.blocks {
 		switch key := s.key(); {
-		case key == "uthreshold" || key == "lthreshold":
-			rs.remarkThreshold(s.line, key)
+		case key == "uthreshold":
+			rs.upper = option{s.line, s.arg(1)}
+		case key == "lthreshold":
+			rs.lower = option{s.line, s.arg(1)}
+		case key == "inhibit_on_failure" && (v.keepsFlows || !scope{b}.isOn(key)):
 		case key == "lb_kind" || key == "lvs_method" || keepalivedSilent[key] || checkers[key].known:
 		default:
 			rs.remark(s.line, "%s", keepalivedRemark(s))

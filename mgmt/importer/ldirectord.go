@@ -35,7 +35,7 @@ func unquote(s string) string { return strings.Trim(s, `"`) }
 
 // ldirectordSilent are directives that need no word: they are read elsewhere, or turnout does the same unasked.
 var ldirectordSilent = words("virtual real checktype service servicename comment checkport checkinterval checktimeout negotiatetimeout " +
-	"failurecount request receive virtualhost scheduler schedflags persistent netmask protocol httpmethod")
+	"failurecount request receive virtualhost scheduler schedflags persistent netmask protocol httpmethod fallback quiescent")
 
 const (
 	itself    = "is of ldirectord itself"
@@ -46,11 +46,10 @@ const (
 
 // ldirectordRemarks say what to do about directives that have no place.
 var ldirectordRemarks = map[string]string{
-	"fallback":         "is not available in this version: when all real servers are down, packets are dropped (no_real_server)",
 	"fallbackcommand":  "is not available in this version: let an alert on turnout_real_server_up do it",
 	"checkcount":       "is not available: failurecount says how many failures in a row count",
 	"checkcommand":     "is not carried over: put the script into health.exec_dir and name it in a check of type exec",
-	"ops":              "is not available in this version: the packets of one client's port stay at one real server",
+	"ops":              noOnePacket,
 	"login":            ofLogin,
 	"passwd":           ofLogin,
 	"database":         ofLogin,
@@ -79,10 +78,8 @@ var ldirectordRemarks = map[string]string{
 // remarkOn returns why a directive is not carried over, "" if it is. Values are not repeated: some are passwords.
 func remarkOn(d directive) string {
 	switch text := ldirectordRemarks[d.key]; {
-	case ldirectordSilent[d.key], d.key == "quiescent" && d.value == "no", d.key == "ops" && d.value == "no":
+	case ldirectordSilent[d.key], d.key == "ops" && d.value == "no":
 		return ""
-	case d.key == "quiescent":
-		return "quiescent=yes is not available in this version: the flows of a real server that fails its checks go to the others"
 	case text != "":
 		return d.key + " " + text
 	}
@@ -154,6 +151,8 @@ func (l *ldirectord) virtualService(s section) {
 	if port == "" {
 		v.protocol = fwmark
 	}
+	v.keepsFlows = l.ownOrGlobal(s, "quiescent").text == "yes" // the manual says so, the program does not: its default is no
+	v.sorry = fallbackOf(l.ownOrGlobal(s, "fallback"))
 	for _, d := range s {
 		if text := remarkOn(d); text != "" {
 			v.remark(d.line, "%s", text)
@@ -170,6 +169,28 @@ func (l *ldirectord) virtualService(s section) {
 		}
 	}
 	l.add(v)
+}
+
+// ownOrGlobal returns the value of a key that a service may have of its own.
+func (l *ldirectord) ownOrGlobal(s section, key string) option {
+	if own := s.option(key); own.line > 0 {
+		return own
+	}
+	return l.global.option(key)
+}
+
+// fallbackOf reads ADDRESS[:PORT] [METHOD].
+func fallbackOf(o option) realServer {
+	fields := strings.Fields(o.text)
+	if len(fields) == 0 {
+		return realServer{line: o.line}
+	}
+	rs := realServer{line: o.line, method: "gate"} // ldirectord's default
+	rs.address, rs.port = splitPort(fields[0])
+	if len(fields) > 1 {
+		rs.method = fields[1]
+	}
+	return rs
 }
 
 // realLine is the value of a real line: address, end of a range, port, method, weight, request and receive, limits.
@@ -196,14 +217,17 @@ func realServersOf(d directive, checks func() store.HealthChecks) []realServer {
 	return list
 }
 
-// realOptions remarks what follows the weight.
+// realOptions reads what follows the weight.
 func (rs *realServer) realOptions(text string) {
 	if strings.Contains(text, `"`) {
 		rs.remark(rs.line, "a request and receive pair of one real server is not available: turnout checks all real servers of a service alike")
 	}
-	for _, limit := range []string{"l:", "u:"} {
-		if strings.Contains(text, " "+limit) {
-			rs.remarkThreshold(rs.line, limit)
+	for _, field := range strings.Fields(text) {
+		if limit, ok := strings.CutPrefix(field, "u:"); ok {
+			rs.upper = option{rs.line, limit}
+		}
+		if limit, ok := strings.CutPrefix(field, "l:"); ok {
+			rs.lower = option{rs.line, limit}
 		}
 	}
 }

@@ -1,40 +1,36 @@
 package importer
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/bits"
+	"net/netip"
 	"slices"
+	"strconv"
+	"time"
 
 	"turnout/mgmt/store"
 )
 
-// nearest are the schedulers to take in place of those that may not be there. All spread flows over all real servers;
-// those that keep flows off some of them have no stand-in.
-var nearest = map[string]string{
-	"lc": "rr", "wlc": "wrr", "sed": "wrr", "nq": "wrr", "twos": "wrr", "lblc": "wrr", "lblcr": "wrr", "sh": "maglev",
-}
-
-// schedule gives the service the scheduler of the file, or the nearest one that does no harm.
+// schedule gives the service the scheduler of the file, or the nearest one to those that are not there.
 func (c *collector) schedule(svc *store.Service, v *virtualService) error {
-	asked := v.scheduler.text
-	name := asked
-	if asked == "mh" { // IPVS's name for Maglev hashing
-		name = "maglev"
-	}
-	if !available(name) {
-		name = nearest[asked]
-	}
-	if name == "" {
-		return fmt.Errorf("scheduler %s (line %d) is not available in this version, and no other one does the same: if all real servers may get flows, "+
-			"write wrr here and import again", printable(asked), v.scheduler.line)
-	}
-	svc.Scheduler = name
-	if hashesSource(asked) && !hashesPort(v.flags) && name == "maglev" {
-		svc.Maglev.Hash = store.HashSource
-	}
-	if v.persistence.line > 0 {
-		v.persist(svc)
-	} else if name != asked && asked != "mh" {
-		v.remark(v.scheduler.line, "scheduler %s is not available in this version: %s is in its place%s", asked, name, hashRemark(*svc))
+	switch asked := v.scheduler.text; {
+	case asked == "mh": // IPVS's name for Maglev hashing
+		svc.Scheduler = "maglev"
+		if !hashesPort(v.flags) {
+			svc.Maglev.Hash = store.HashSource
+		}
+	case asked == "sh" && hashesPort(v.flags):
+		svc.Scheduler = "maglev"
+		v.remark(v.scheduler.line, "scheduler sh with sh-port is not available: maglev is in its place, which hashes the client's port as well")
+	case asked == "lblc" || asked == "lblcr":
+		svc.Scheduler = "wlc"
+		v.remark(v.scheduler.line, "scheduler %s is not available, since it would give all flows to one VIP to the same real server: wlc is in its place", asked)
+	case available(asked):
+		svc.Scheduler = asked
+	default:
+		return fmt.Errorf("scheduler %s (line %d) is not known: write wlc here, or one of the others of docs/schedulers.md, and import again",
+			printable(asked), v.scheduler.line)
 	}
 	return nil
 }
@@ -44,26 +40,56 @@ func available(scheduler string) bool {
 	return err == nil
 }
 
-func hashesSource(scheduler string) bool { return scheduler == "sh" || scheduler == "mh" }
-
 // hashesPort looks for the flag by which sh and mh hash the client's port as well; flag-2 is its other name.
 func hashesPort(flags []string) bool {
 	return slices.ContainsFunc(flags, func(f string) bool { return f == "sh-port" || f == "mh-port" || f == "flag-2" })
 }
 
-func hashRemark(svc store.Service) string {
-	if svc.Maglev.Hash == store.HashSource && svc.Scheduler == "maglev" {
-		return " (maglev: {hash: source})"
+// maxPersistence is the longest that services.yaml takes.
+const maxPersistence = 24 * time.Hour
+
+// persist keeps a client at its real server, if the file asks for it.
+func (v *virtualService) persist(svc *store.Service) {
+	if v.persistence.line == 0 {
+		return
 	}
-	return ""
+	seconds, err := strconv.ParseUint(v.persistence.text, 10, 32)
+	if err != nil || seconds == 0 {
+		v.remark(v.persistence.line, "persistence of %s is no number of seconds of 1 or more: there is none", printable(v.persistence.text))
+		return
+	}
+	asked := time.Duration(seconds) * time.Second
+	svc.Persistence = store.Duration(min(asked, maxPersistence))
+	if asked > maxPersistence {
+		v.remark(v.persistence.line, "persistence of %d s is more than a day: %s is in its place", seconds, svc.Persistence)
+	}
+	v.granularity(svc)
 }
 
-// persist keeps a client at its real server by hashing the client's address, since that is what persistence is for.
-func (v *virtualService) persist(svc *store.Service) {
-	svc.Scheduler, svc.Maglev.Hash = "maglev", store.HashSource
-	v.remark(v.persistence.line, "persistence (%s s) is not available in this version: maglev over the client's address (maglev: {hash: source}) is in its place "+
-		"and in that of scheduler %s; a client keeps its real server as long as the real servers stay the same", printable(v.persistence.text), printable(v.scheduler.text))
-	if v.netmask.line > 0 && v.netmask.text != "255.255.255.255" && v.netmask.text != "32" {
-		v.remark(v.netmask.line, "netmask %s for persistence: clients are told apart by their whole address", printable(v.netmask.text))
+// granularity takes over how many clients count as one.
+func (v *virtualService) granularity(svc *store.Service) {
+	if v.netmask.line == 0 {
+		return
 	}
+	prefix, ok := prefixOf(v.netmask.text)
+	if !ok {
+		v.remark(v.netmask.line, "netmask %s for persistence is not one of 1 to 32 leading bits: clients are told apart by their whole address", printable(v.netmask.text))
+		return
+	}
+	svc.PersistencePrefix = prefix
+}
+
+// prefixOf returns the length of a netmask, 255.255.255.0 or 24.
+func prefixOf(netmask string) (prefix uint8, ok bool) {
+	if n, err := strconv.ParseUint(netmask, 10, 8); err == nil {
+		return uint8(n), n >= 1 && n <= 32
+	}
+	addr, err := netip.ParseAddr(netmask)
+	if err != nil || !addr.Is4() {
+		return 0, false
+	}
+	mask := addr.As4()
+	word := binary.BigEndian.Uint32(mask[:])
+	ones := bits.LeadingZeros32(^word)
+	return uint8(ones), ones > 0 && word<<ones == 0
 }
