@@ -9,13 +9,20 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
 
-const echoPort = 7
+const (
+	echoPort  = 7
+	firstPort = 7001 // of the first service where a test has many
+)
+
+func serviceAddress(port int) string { return fmt.Sprintf("192.168.57.100:%d", port) }
 
 // serveEcho greets every connection with the server's name in a line and then sends back what comes, until the test
 // ends.
@@ -52,9 +59,10 @@ func (s *segment) serveEcho(t *testing.T, port int) {
 // connection is a client's connection to a service that tells which server it is: echo's or nginx's.
 type connection struct {
 	net.Conn
-	reader *bufio.Reader
-	server string // who is at the other end
-	errs   []error
+	reader  *bufio.Reader
+	server  string // who is at the other end
+	timeout time.Duration
+	errs    []error
 }
 
 // talkTimeout leaves room for two retransmissions on a busy machine; nothing here loses packets on purpose.
@@ -62,36 +70,52 @@ const talkTimeout = 10 * time.Second
 
 // connect opens a connection to an echo service.
 func (h *host) connect(address string) (*connection, error) {
-	return h.connectBy(address, (*connection).greeting)
+	return newConnection((*connection).greeting)(h.dial("tcp", address))
 }
 
-// connectBy opens a connection over which ask finds out who serves it.
-func (h *host) connectBy(address string, ask func(*connection) (string, error)) (*connection, error) {
-	conn, err := h.dial("tcp", address)
-	if err != nil {
-		return nil, err
+// connectFrom opens one from an address of the host's.
+func (h *host) connectFrom(source netip.Addr, address string) (*connection, error) {
+	return newConnection((*connection).greeting)(h.dialFrom(source, address))
+}
+
+// browse opens a connection to nginx.
+func (h *host) browse(address string) (*connection, error) {
+	return newConnection((*connection).page)(h.dial("tcp", address))
+}
+
+// newConnection takes a connection over which ask finds out who serves it.
+func newConnection(ask func(*connection) (string, error)) func(net.Conn, error) (*connection, error) {
+	return func(conn net.Conn, err error) (*connection, error) {
+		if err != nil {
+			return nil, err
+		}
+		c := &connection{Conn: conn, reader: bufio.NewReader(conn), timeout: talkTimeout}
+		c.server, err = ask(c)
+		return c, err
 	}
-	c := &connection{Conn: conn, reader: bufio.NewReader(conn)}
-	c.server, err = ask(c)
-	return c, err
 }
 
 // connectMany opens n connections to an echo service, which end with the test.
 func (h *host) connectMany(t *testing.T, n int, address string) []*connection {
 	t.Helper()
-	return h.connectManyBy(t, n, address, (*connection).greeting)
+	return many(t, n, func() (*connection, error) { return h.connect(address) })
+}
+
+func (h *host) connectManyFrom(t *testing.T, n int, source netip.Addr, address string) []*connection {
+	t.Helper()
+	return many(t, n, func() (*connection, error) { return h.connectFrom(source, address) })
 }
 
 // browseMany opens n connections to nginx, which end with the test.
 func (h *host) browseMany(t *testing.T, n int, address string) []*connection {
 	t.Helper()
-	return h.connectManyBy(t, n, address, (*connection).page)
+	return many(t, n, func() (*connection, error) { return h.browse(address) })
 }
 
-func (h *host) connectManyBy(t *testing.T, n int, address string, ask func(*connection) (string, error)) (connections []*connection) {
+func many(t *testing.T, n int, open func() (*connection, error)) (connections []*connection) {
 	t.Helper()
 	for range n {
-		c, err := h.connectBy(address, ask)
+		c, err := open()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,21 +127,26 @@ func (h *host) connectManyBy(t *testing.T, n int, address string, ask func(*conn
 
 // greeting is what an echo server says first.
 func (c *connection) greeting() (server string, err error) {
-	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return "", err
-	}
+	c.begin()
 	line, err := c.reader.ReadString('\n')
 	return strings.TrimSpace(line), err
 }
 
+// begin gives what comes next its time.
+func (c *connection) begin() { _ = c.SetDeadline(time.Now().Add(c.timeout)) }
+
 // page fetches nginx's page and leaves the connection open for the next one.
 func (c *connection) page() (server string, err error) {
-	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return "", err
-	}
+	c.begin()
 	if _, err := fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: web\r\n\r\n"); err != nil {
 		return "", err
 	}
+	return c.answer()
+}
+
+// answer is the page that was asked for.
+func (c *connection) answer() (server string, err error) {
+	c.begin()
 	response, err := http.ReadResponse(c.reader, nil)
 	if err != nil {
 		return "", err
@@ -142,9 +171,7 @@ func (c *connection) talk(n int) error {
 	for i := range sent {
 		sent[i] = byte(rand.Uint32())
 	}
-	if err := c.SetDeadline(time.Now().Add(talkTimeout)); err != nil {
-		return err
-	}
+	c.begin()
 	if _, err := c.Write(sent); err != nil {
 		return err
 	}
@@ -156,6 +183,16 @@ func (c *connection) talk(n int) error {
 		return errors.New("other bytes came back")
 	}
 	return nil
+}
+
+// isReset says whether a connection was refused or ended by a RST.
+func isReset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED)
+}
+
+func isTimeout(err error) bool {
+	timeout := net.Error(nil)
+	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
 func (c *connection) port() uint16    { return c.LocalAddr().(*net.TCPAddr).AddrPort().Port() }
@@ -195,4 +232,18 @@ func hold(t *testing.T, connections []*connection, use func(*connection) error) 
 			}
 		}
 	}
+}
+
+// wantOneServer wants the connections to have one server, which it returns.
+func wantOneServer(t *testing.T, whose string, connections []*connection) (server string) {
+	t.Helper()
+	for _, c := range connections {
+		if server == "" {
+			server = c.server
+		}
+		if c.server != server {
+			t.Errorf("connections of %s went to %s and %s, want one real server", whose, server, c.server)
+		}
+	}
+	return server
 }

@@ -228,6 +228,13 @@ func (d *director) waitReady() {
 	})
 }
 
+// in is the director for a part of its test.
+func (d *director) in(t *testing.T) *director {
+	part := *d
+	part.t = t
+	return &part
+}
+
 // mustRun fails the test when the process is gone.
 func (d *director) mustRun() {
 	d.t.Helper()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"runtime"
@@ -130,14 +131,29 @@ func (h *host) dial(network, address string) (conn net.Conn, err error) {
 const dialTimeout = 8 * time.Second
 
 // dialContext is http.Transport's.
-func (h *host) dialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
+func (h *host) dialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return h.dialBy(ctx, new(net.Dialer), network, address)
+}
+
+// dialFrom opens a TCP connection from one of the host's addresses.
+func (h *host) dialFrom(source netip.Addr, address string) (net.Conn, error) {
+	from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	return h.dialBy(context.Background(), &net.Dialer{LocalAddr: from}, "tcp", address)
+}
+
+func (h *host) dialBy(ctx context.Context, dialer *net.Dialer, network, address string) (conn net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	err = h.do(func() (err error) {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		conn, err = dialer.DialContext(ctx, network, address)
 		return err
 	})
 	return conn, err
+}
+
+// dialWithin opens a TCP connection for which less time is left than usual.
+func (h *host) dialWithin(limit time.Duration, address string) (net.Conn, error) {
+	return h.dialBy(context.Background(), &net.Dialer{Timeout: limit}, "tcp", address)
 }
 
 // listen opens a TCP listener on the host.

@@ -48,17 +48,13 @@ func TestServerWithNewMACIsFollowed(t *testing.T) {
 	s := needSegment(t)
 	s.serveEcho(t, echoPort)
 	rs2 := s.servers[1]
-	// The server tells of its new MAC by GARP, as one does whose NIC was exchanged.
-	if err := rs2.sysctl("net/ipv4/conf/eth0/arp_notify=1"); err != nil {
-		t.Fatal(err)
-	}
 	d := startDirector(t, settings{services: unchecked})
 	d.waitServers("echo", "up", 1)
 	c := s.client.connectMany(t, 1, "192.168.57.100:7")[0]
 	var took []time.Duration
 	for _, mac := range []string{"02:00:00:00:02:22", rs2.mac} {
 		time.Sleep(1100 * time.Millisecond) // a kernel believes no second MAC within a second (locktime)
-		if err := rs2.ip("link set eth0 address " + mac); err != nil {
+		if err := rs2.setMAC(mac); err != nil {
 			t.Fatal(err)
 		}
 		took = append(took, eventually(t, 15*time.Second, "the director sends to "+mac, func() bool {

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,11 @@ func TestMain(m *testing.M) {
 }
 
 func runTests(m *testing.M) (code int, err error) {
+	// Tests that run side by side mostly wait: there may be more of them than CPUs.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		return 1, err
+	}
 	if scratch, err = os.MkdirTemp("", "turnout-e2e-"); err != nil {
 		return 1, err
 	}

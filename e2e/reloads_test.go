@@ -10,11 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"turnout/mgmt/api"
 	"turnout/mgmt/store"
 	"turnout/sched"
 )
 
-// untouched are the services that the reloads leave alone: of one a real server is down.
+// untouched are the services that the reloads leave alone: of one a real server is down, of one another is drained.
 const untouched = `services:
   - name: web
     vip: 192.168.57.100
@@ -56,6 +57,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 	wires := s.tapServers(t)
 	held := s.client.connectMany(t, 30, "192.168.57.100:7")
 	stop := chat(t, held)
+	rs2 := s.servers[1]
+	d.drain("echo", rs2, api.Drain{Deadline: store.Duration(time.Hour), Then: api.ThenDrop})
+	drained := d.realServer("echo", rs2).Drain
 	load := s.startLoad(t, 6, 2*time.Millisecond, webURL)
 	r := newReloader(d)
 	var used []memory
@@ -63,6 +67,9 @@ func TestReloadsUnderLoad(t *testing.T) {
 		r.reload()
 		if health := d.realServer("web", rs1).Health; health.Up || !health.Since.Equal(down) {
 			t.Fatalf("after %d reloads %s is said to be %+v, want it down since %v", r.reloads(), rs1.name, health, down)
+		}
+		if drain := d.realServer("echo", rs2).Drain; drain == nil || !drain.Since.Equal(drained.Since) || drain.Drain != drained.Drain {
+			t.Fatalf("after %d reloads the drain of %s is %+v, want it as before, %+v", r.reloads(), rs2.name, drain, drained)
 		}
 		used = append(used, d.memory())
 	}

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // The segment is 192.168.57.0/24. vip is served by all real servers, vip2 by the second and third.
@@ -19,6 +20,14 @@ var (
 )
 
 var clientAddress = netip.MustParseAddr("192.168.57.135")
+
+// otherClients are addresses that the client has as well: .160 to .191, a network of 27 bits.
+func otherClients() (addresses []netip.Addr) {
+	for last := range 32 {
+		addresses = append(addresses, netip.AddrFrom4([4]byte{192, 168, 57, byte(160 + last)}))
+	}
+	return addresses
+}
 
 const clientMAC = "02:00:00:00:01:35"
 
@@ -74,8 +83,14 @@ func (s *segment) makeBridge() (err error) {
 }
 
 func (s *segment) plugClient() (err error) {
-	s.client, err = s.plug("client", clientMAC, clientAddress.String()+"/24")
-	return err
+	if s.client, err = s.plug("client", clientMAC, clientAddress.String()+"/24"); err != nil {
+		return err
+	}
+	var more strings.Builder
+	for _, address := range otherClients() {
+		fmt.Fprintf(&more, "address add %s/24 dev eth0\n", address)
+	}
+	return s.client.ip(more.String())
 }
 
 // plug makes a host with eth0 on the bridge, where its port has the host's name.

@@ -54,6 +54,7 @@ http {
   sendfile on;
   server {
     listen 80 backlog=4096;
+    listen 81; listen 82; listen 83;
     location = /big { alias %s; }
     location / {
       if (-f %s) { return 500; }
@@ -112,4 +113,12 @@ func (rs *server) breakPages(broken bool) error {
 		return os.Remove(rs.file("broken"))
 	}
 	return os.WriteFile(rs.file("broken"), nil, 0o644)
+}
+
+// setMAC gives the server another MAC, of which it tells by GARP, as one does whose NIC was exchanged.
+func (rs *server) setMAC(mac string) error {
+	if err := rs.sysctl("net/ipv4/conf/eth0/arp_notify=1"); err != nil {
+		return err
+	}
+	return rs.ip("link set eth0 address " + mac)
 }

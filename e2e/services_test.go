@@ -1,8 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -10,15 +8,16 @@ import (
 	"time"
 )
 
-// many has a service of each kind: UDP, TCP on one port, and every other port of a VIP.
-const many = `services:
+// mixed has a service of each kind: UDP, TCP on one port, and every other port of a VIP.
+const mixed = `services:
   - {name: dns, vip: 192.168.57.100, protocol: udp, port: 53, health_check: {type: none}, real_servers: [{address: 192.168.57.121}, {address: 192.168.57.122}, {address: 192.168.57.123}]}
   - {name: web2, vip: 192.168.57.101, protocol: tcp, port: 80, real_servers: [{address: 192.168.57.123}]}
   - {name: any, vip: 192.168.57.101, protocol: tcp, port: 0, health_check: {type: tcp, port: 80}, real_servers: [{address: 192.168.57.122}, {address: 192.168.57.123}]}
 `
 
-// serveUDP answers every datagram to the VIP with the server's name, a colon and what came, until the test ends.
-func (rs *server) serveUDP(t *testing.T, address string) {
+// serveUDP answers every datagram with the server's name, a colon and what came, until the test or the returned function
+// ends it.
+func (rs *server) serveUDP(t *testing.T, address string) (end func()) {
 	t.Helper()
 	c, err := rs.listenUDP(address)
 	if err != nil {
@@ -35,34 +34,47 @@ func (rs *server) serveUDP(t *testing.T, address string) {
 			_, _ = c.WriteTo([]byte(rs.name+":"+string(b[:n])), from)
 		}
 	}()
+	return func() { c.Close() }
 }
 
-// askUDP sends n datagrams, one after the other, from one socket. It returns who answered: always the same.
-func (h *host) askUDP(t *testing.T, address string, n int) (server string) {
+// udpFlow is a client's socket for a UDP service.
+type udpFlow struct {
+	net.Conn
+	asked  int
+	server string // who answered first
+}
+
+func (h *host) newUDPFlow(t *testing.T, address string) *udpFlow {
 	t.Helper()
-	c, err := h.dial("udp", address)
+	conn, err := h.dial("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { conn.Close() })
+	f := &udpFlow{Conn: conn}
+	f.server = f.ask(t)
+	return f
+}
+
+// ask sends a datagram, and returns who answered.
+func (f *udpFlow) ask(t *testing.T) (server string) {
+	t.Helper()
+	f.asked++
+	question := fmt.Sprintf("question %d", f.asked)
+	if _, err := f.Write([]byte(question)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	b := make([]byte, 2048)
-	for i := range n {
-		question := fmt.Sprintf("question %d", i)
-		if _, err := c.Write([]byte(question)); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		got, err := c.Read(b)
-		if err != nil {
-			t.Fatalf("datagram %d to %s: %v", i, address, err)
-		}
-		name, answer, _ := strings.Cut(string(b[:got]), ":")
-		if answer != question || server != "" && name != server {
-			t.Errorf("datagram %d: %s answers %q, want %s and %q", i, name, answer, server, question)
-		}
-		server = name
+	n, err := f.Read(b)
+	if err != nil {
+		t.Fatalf("datagram %d: %v", f.asked, err)
+	}
+	server, answer, _ := strings.Cut(string(b[:n]), ":")
+	if answer != question {
+		t.Errorf("datagram %d: %s answers %q, want %q", f.asked, server, answer, question)
 	}
 	return server
 }
@@ -72,11 +84,17 @@ func TestUDPService(t *testing.T) {
 	for _, rs := range s.servers {
 		rs.serveUDP(t, "192.168.57.100:53")
 	}
-	d := startDirector(t, settings{services: many})
+	d := startDirector(t, settings{services: mixed})
 	d.waitServers("dns", "up", 3)
 	counts := map[string]int{}
 	for range 40 {
-		counts[s.client.askUDP(t, "192.168.57.100:53", 5)]++
+		f := s.client.newUDPFlow(t, "192.168.57.100:53")
+		for range 4 {
+			if server := f.ask(t); server != f.server {
+				t.Errorf("a flow went to %s and %s", f.server, server)
+			}
+		}
+		counts[f.server]++
 	}
 	if len(counts) != 3 {
 		t.Errorf("40 clients were served by %v, want all three", counts)
@@ -91,7 +109,7 @@ func TestServiceOfEveryPort(t *testing.T) {
 	for _, port := range []int{echoPort, 9000} {
 		s.serveEcho(t, port)
 	}
-	d := startDirector(t, settings{services: many})
+	d := startDirector(t, settings{services: mixed})
 	d.waitServers("any", "up", 2)
 	d.waitServers("web2", "up", 1)
 	rs2, rs3 := s.servers[1], s.servers[2]
@@ -114,12 +132,10 @@ func TestServiceOfEveryPort(t *testing.T) {
 }
 
 func TestPortWithoutServiceIsSilent(t *testing.T) {
-	d := startDirector(t, settings{services: many})
+	d := startDirector(t, settings{services: mixed})
 	before := d.status().Books.Drops["no_service"]
-	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
-	defer cancel()
-	_, err := d.segment.client.dialContext(ctx, "tcp", "192.168.57.100:81")
-	if silence := net.Error(nil); !errors.As(err, &silence) || !silence.Timeout() {
+	_, err := d.segment.client.dialWithin(1500*time.Millisecond, "192.168.57.100:81")
+	if !isTimeout(err) {
 		t.Errorf("the client got %v, want no answer at all", err)
 	}
 	if d.status().Books.Drops["no_service"] == before {
@@ -130,7 +146,7 @@ func TestPortWithoutServiceIsSilent(t *testing.T) {
 func TestRealServerIsAClientOfAnotherVIP(t *testing.T) {
 	s := needSegment(t)
 	s.serveEcho(t, echoPort)
-	d := startDirector(t, settings{services: many})
+	d := startDirector(t, settings{services: mixed})
 	d.waitServers("any", "up", 2)
 	rs1 := s.servers[0] // serves 192.168.57.100, not .101
 	connections := rs1.connectMany(t, 20, "192.168.57.101:7")
