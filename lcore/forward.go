@@ -221,7 +221,7 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 	if uint32(f.Slot) < svc.count {
 		state = s.reals[at].state
 	}
-	reopened := f.State.Reusable() && p.flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
+	reopened := reopens(f, p.flags)
 	switch {
 	case state == RealGone || reopened:
 		if at = w.reschedule(s, svc, i, f, reopened); at == noReal {
@@ -238,6 +238,11 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 	}
 	f.Expiry = w.now + svc.timeouts[f.State&7]
 	return at
+}
+
+// reopens says whether a packet with these TCP flags opens a new connection with the ports of a flow that is closed.
+func reopens(f *flowtable.Flow, flags uint8) bool {
+	return f.State.Reusable() && flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
 }
 
 // rewrite is stage 3: the frame's MACs become the real server's and the port's own. Nothing else in it changes.
