@@ -31,6 +31,7 @@ func newShowCommands() []*cobra.Command {
 			path: fixed("/v1/services"), table: drainsTable,
 		}.command(),
 		newFlowsCommand(),
+		newExplainCommand(),
 		show[api.PortList]{
 			use: "ports", short: "Show the DPDK ports", example: "turnout ports", path: fixed("/v1/ports"), table: portsTable,
 		}.command(),

@@ -37,6 +37,6 @@
 //
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
 // stages), schedule.go (who gets a new flow); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go
-// (how much is punted), assign.go (which lcore polls which queue), counters.go, mailbox.go (asking an lcore), clock.go,
-// ring.go (frames to and from the management), memory.go.
+// (how much is punted), assign.go (which lcore polls which queue), counters.go, mailbox.go (asking an lcore), explain.go
+// (what would become of a packet), clock.go, ring.go (frames to and from the management), memory.go.
 package lcore

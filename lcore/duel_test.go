@@ -35,7 +35,7 @@ func (d *duel) pass(ticks uint32) {
 }
 
 func (d *duel) publish(spec *lcore.Spec) {
-	d.spec = spec
+	d.spec = forked(spec)
 	d.Publish(lcore.Compile(spec))
 }
 

@@ -3,10 +3,13 @@ package lcore
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"turnout/flowtable"
 	"turnout/lcore/frame"
+	"turnout/sched"
 )
 
 // Tuple names an IPv4 flow as a packet of the client's does. Addresses are big-endian values: 10.0.0.1 is 0x0a000001.
@@ -25,6 +28,9 @@ type Standing struct {
 	now      uint32
 	cursor   uint32
 }
+
+// Now is the tick at which things stood so.
+func (st *Standing) Now() uint32 { return st.now }
 
 // Explanation is what would become of a packet, and by what.
 type Explanation struct {
@@ -142,10 +148,10 @@ func (e *Explainer) Explain(t *Tuple, flags uint8, st *Standing) Explanation {
 	*w.counters = Counters{}
 	w.now, w.limits = st.now, limits{}
 	w.limits.refill(st.now - flowtable.TicksPerSecond) // full
-	s := st.snapshot
+	id, ok := st.snapshot.find(t.VIP, t.Protocol, t.VIPPort)
+	s := st.snapshot.forked(int(id))
 	b.Count, b.Frames[0] = 1, e.frame
 	b.Lengths[0] = e.build(t, flags, s.portMAC)
-	id, ok := s.find(t.VIP, t.Protocol, t.VIPPort)
 	key := t.key(uint16(id))
 	if ok {
 		w.cursors[key.Service] = st.cursor
@@ -231,6 +237,19 @@ func (e *Explainer) toldFlow(x *Explanation, s *Snapshot, key *flowtable.Key, fl
 	default:
 		x.Rule = RuleKnown
 	}
+}
+
+// forked is the snapshot with a table of its own for the service of that id: looking ahead must not take a turn.
+func (s *Snapshot) forked(id int) *Snapshot {
+	if id >= len(s.services) {
+		return s
+	}
+	fork := *s
+	fork.services = slices.Clone(s.services)
+	holder := new(atomic.Pointer[sched.Table])
+	holder.Store(s.services[id].table().Fork())
+	fork.services[id].holder = holder
+	return &fork
 }
 
 // gone says whether a flow's real server gets nothing any more.

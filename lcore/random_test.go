@@ -68,9 +68,9 @@ var cast = []struct {
 }{
 	{vip, frame.ProtocolTCP, 80, 0, 3, "maglev", lcore.HashTuple},
 	{vip, frame.ProtocolUDP, 53, 3, 2, "maglev", lcore.HashSource},
-	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wrr", lcore.HashTuple},
+	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wlc", lcore.HashTuple},
 	{otherVIP, frame.ProtocolTCP, 80, 7, 3, "rr", lcore.HashTuple},
-	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "maglev", lcore.HashDestination},
+	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "dh", lcore.HashDestination},
 	{thirdVIP, frame.ProtocolTCP, 80, 11, 2, "maglev", lcore.HashSource},
 }
 

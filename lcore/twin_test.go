@@ -3,6 +3,7 @@ package lcore_test
 import (
 	"math/big"
 	"net/netip"
+	"slices"
 
 	"turnout/flowtable"
 	"turnout/lcore"
@@ -46,8 +47,20 @@ type end struct {
 	real    *lcore.RealSpec
 }
 
+// forked is the state with tables that take turns of their own.
+func forked(spec *lcore.Spec) *lcore.Spec {
+	fork := *spec
+	fork.Services = slices.Clone(spec.Services)
+	for i := range fork.Services {
+		if holder := fork.Services[i].Table; holder != nil && holder.Load() != nil {
+			fork.Services[i].Table = holderOf(holder.Load().Fork())
+		}
+	}
+	return &fork
+}
+
 func newTwin(spec *lcore.Spec) *twin {
-	return &twin{spec: spec, flows: map[flowID]*twinFlow{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
+	return &twin{spec: forked(spec), flows: map[flowID]*twinFlow{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
 }
 
 // count keeps the books.

@@ -32,6 +32,7 @@ const (
 func newAPI(mux *http.ServeMux, director Director, ending <-chan struct{}) huma.API {
 	api := humago.New(mux, humaConfig())
 	registerReads(api, director)
+	registerExplain(api, director)
 	registerWrites(api, director)
 	registerDrains(api, director)
 	registerGenerations(api, director)

@@ -273,3 +273,16 @@ func (d *Director) Neighbours() []api.Neighbour {
 
 // Events implements api.Director.
 func (d *Director) Events() *events.Hub { return d.events }
+
+// Explain implements api.Director: every packet goes to the first real server.
+func (d *Director) Explain(context.Context, api.ExplainQuery) (api.Explanation, error) {
+	if d.FlowsError != nil {
+		return api.Explanation{}, d.FlowsError
+	}
+	position := 4711
+	return api.Explanation{
+		Verdict: "forward", Packet: "syn", Lcore: 1, Service: "web", Scheduler: "maglev", RealServer: netip.MustParseAddr("192.168.57.121"),
+		MAC: "02:00:00:00:01:21", State: "up", Rule: "scheduled", Hash: "0123456789abcdef", Position: &position, Positions: 65537,
+		NextState: "syn_received", Why: []string{"it belongs to service web (192.168.57.100 tcp port 80)", "no lcore has a flow of it", "the flow is new, and the scheduler picks"},
+	}, nil
+}
