@@ -5,8 +5,12 @@ import (
 	"flag"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+
+	"turnout/flowtable"
+	"turnout/mgmt/neigh"
 )
 
 var update = flag.Bool("update", false, "rewrite openapi.json")
@@ -59,6 +63,32 @@ func TestDocumentLoadsNothing(t *testing.T) {
 	for _, word := range []string{"unpkg", "jsdelivr", "$schema", "/schemas/{schema}"} {
 		if bytes.Contains(doc, []byte(word)) {
 			t.Errorf("the document has %q", word)
+		}
+	}
+}
+
+// The words of the document are those that the packages say which make them.
+func TestWordsAreTheirs(t *testing.T) {
+	all := newAPI(http.NewServeMux(), nil, nil).OpenAPI().Components.Schemas.Map()
+	flowStates, vipStates, neighbourStates := []string{}, []string{}, []string{"static", neigh.NUD(0).String()}
+	for s := flowtable.None; s.String() != "unknown"; s++ {
+		flowStates = append(flowStates, s.String())
+	}
+	for s := neigh.Standby; s <= neigh.Announced; s++ {
+		vipStates = append(vipStates, s.String())
+	}
+	for bit := neigh.NUD(1); bit <= 0x80; bit <<= 1 {
+		neighbourStates = append(neighbourStates, bit.String())
+	}
+	for schema, words := range map[string][]string{"Flow": flowStates, "VIP": vipStates, "Neighbour": neighbourStates} {
+		var got []string
+		for _, word := range all[schema].Properties["state"].Enum {
+			got = append(got, word.(string))
+		}
+		slices.Sort(got)
+		slices.Sort(words)
+		if !slices.Equal(got, words) {
+			t.Errorf("%s.state is one of %v, the document says %v", schema, words, got)
 		}
 	}
 }

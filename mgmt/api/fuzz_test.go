@@ -148,6 +148,7 @@ func answer(h http.Handler, op *huma.Operation, c call) *httptest.ResponseRecord
 func seed(f *testing.F, operations []*huma.Operation) {
 	for i, op := range operations {
 		f.Add(uint8(i), "web", "192.168.57.121", "dry_run=true", `"1"`, "")
+		f.Add(uint8(i), "web", "192.168.57.121", "", `"999"`, "{}")
 		f.Add(uint8(i), "2", "fe80::1%lo", "since=1&kind=health,&limit=-1&client=::&dry_run", "W/*", "")
 		f.Add(uint8(i), "../%2f", "::ffff:192.168.57.121", "%zz&=;&follow=0", "\x00\xff", "")
 		for _, body := range bodies {
