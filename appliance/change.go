@@ -96,7 +96,7 @@ func generationArg(_ *cobra.Command, args []string) error {
 }
 
 func newDrainCommand() *cobra.Command {
-	cmd, flags, format := newClientCommand("drain SERVICE ADDRESS", "Give a real server no new flows, and wait for those it has to end",
+	cmd, flags, format := newClientCommand("drain SERVICE ADDRESS", "Have a real server get no new flows, while those it has may end",
 		"turnout drain web 192.168.57.121 --deadline 10m --then reschedule\nturnout drains --watch", realServerArgs)
 	cmd.Long = cmd.Short + ". Draining again changes the deadline and what\nfollows it. Drains outlive a restart."
 	var drain api.Drain
@@ -116,7 +116,7 @@ func newDrainCommand() *cobra.Command {
 }
 
 func newUndrainCommand() *cobra.Command {
-	cmd, flags, format := newClientCommand("undrain SERVICE ADDRESS", "Give a real server that is drained new flows again",
+	cmd, flags, format := newClientCommand("undrain SERVICE ADDRESS", "Have a real server that is drained get new flows again",
 		"turnout undrain web 192.168.57.121", realServerArgs)
 	cmd.ValidArgsFunction = completeRealServer
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
