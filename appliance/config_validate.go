@@ -18,6 +18,7 @@ import (
 
 	"turnout/lcore/frame"
 	"turnout/lcore/port"
+	"turnout/mgmt/cpulist"
 	"turnout/mgmt/health"
 	"turnout/mgmt/store"
 )
@@ -107,7 +108,7 @@ func between(key string, value int, m *store.Mistakes, least, most int) bool {
 }
 
 func (d *DPDKConfig) validate(m *store.Mistakes, cpus []int) {
-	missing := fmt.Sprintf("no such CPU: this machine has %s", rangesText(cpus))
+	missing := fmt.Sprintf("no such CPU: this machine has %s", cpulist.Format(cpus))
 	if !slices.Contains(cpus, d.MainLcore) {
 		m.Add("dpdk.main_lcore", "%d: %s", d.MainLcore, missing)
 	}

@@ -25,10 +25,10 @@ func TestValidate(t *testing.T) {
 		{"lcores", func(c *Config) { c.DPDK.MainLcore, c.DPDK.Lcores = 0, []int{1, 1, 0, 9} }, []string{
 			"dpdk.lcores[1]: 1 is listed twice: keep one",
 			"dpdk.lcores[2]: 0 is dpdk.main_lcore: the management needs a CPU of its own",
-			"dpdk.lcores[3]: 9: no such CPU: this machine has 0-2, 4",
+			"dpdk.lcores[3]: 9: no such CPU: this machine has 0-2,4",
 		}},
 		{"main lcore", func(c *Config) { c.DPDK.MainLcore = 3 }, []string{
-			"dpdk.main_lcore: 3: no such CPU: this machine has 0-2, 4",
+			"dpdk.main_lcore: 3: no such CPU: this machine has 0-2,4",
 		}},
 		{"no lcores", func(c *Config) { c.DPDK.Lcores = nil }, []string{
 			"dpdk.lcores: is empty: name at least one CPU that polls",
@@ -292,9 +292,6 @@ func TestOnlineCPUs(t *testing.T) {
 	got, err := onlineCPUs(write(t, "online", "0-2,4,6-7\n", 0o600))
 	if want := []int{0, 1, 2, 4, 6, 7}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
-	}
-	if text := rangesText(got); text != "0-2, 4, 6-7" {
-		t.Errorf("as text %q", text)
 	}
 	if _, err := onlineCPUs(write(t, "online", "x\n", 0o600)); err == nil {
 		t.Error("x is taken for a CPU")

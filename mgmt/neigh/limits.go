@@ -20,23 +20,27 @@ var limitPerTarget = [3]int{1, 2, 4}
 
 // checkLimits warns where the kernel's neighbour table is too small for so many targets.
 func (n *Neighbours) checkLimits(targets int) {
-	if settings := mend(readLimits(), targets); settings != "" {
+	if settings := LimitSettings("", targets); settings != "" {
 		n.cfg.Log.Warn("the kernel's neighbour table is small for so many real servers: it will forget or refuse some",
 			zap.Int("real_servers", targets), zap.String("mend", "sysctl -w"+settings))
 	}
 }
 
+// LimitSettings lists the sysctl settings that make room for so many targets in the kernel's neighbour table, each after a
+// space; none if there is room. The limits are read beneath root, which is empty but for tests.
+func LimitSettings(root string, targets int) string { return mend(readLimits(root), targets) }
+
 // readLimits returns gc_thresh1 to 3, zero for what does not show.
-func readLimits() (limits [3]int) {
+func readLimits(root string) (limits [3]int) {
 	for i := range limits {
-		if text, err := os.ReadFile(fmt.Sprintf(limitsFormat, i+1)); err == nil {
+		if text, err := os.ReadFile(root + fmt.Sprintf(limitsFormat, i+1)); err == nil {
 			limits[i], _ = strconv.Atoi(strings.TrimSpace(string(text)))
 		}
 	}
 	return limits
 }
 
-// mend lists the settings that make room for so many targets, each after a space; none if there is room.
+// mend is LimitSettings for these limits.
 func mend(limits [3]int, targets int) string {
 	var settings strings.Builder
 	for i, limit := range limits {

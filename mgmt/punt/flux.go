@@ -13,10 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Fault is something on this host that would speak for the DIP or a VIP beside turnout.
+type Fault struct {
+	What string // what it is, and what it does
+	Mend string // the command that mends it
+	text string // both, and what else may be done
+}
+
+// Error implements error.
+func (f *Fault) Error() string { return f.text }
+
+// orElsewhere is a Fault that does not matter in a network namespace of turnout's own.
+func orElsewhere(mend, what string, args ...any) *Fault {
+	what = fmt.Sprintf(what, args...)
+	return &Fault{what, mend, what + ": " + mend + ", or run turnout in a network namespace of its own"}
+}
+
 // CheckFlux looks in this network namespace for an interface, other than own, that would take the DIP's part on the
 // segment (ARP flux): one that would answer ARP for the DIP, or one with an address or route in the DIP's subnet.
 // Hosts on the segment would then learn that interface's MAC for the DIP: ping works, but the port is bypassed.
-// The error names every such interface with the command that mends it. Loopback and interfaces without ARP are let be,
+// The error joins a *Fault for every such interface. Loopback and interfaces without ARP are let be,
 // and so are members of a bridge or bond, for which their master speaks.
 func CheckFlux(dip netip.Prefix, own string) error {
 	links, err := settled(netlink.LinkList)
@@ -56,8 +72,7 @@ func checkARPIgnore(dip netip.Prefix, iface string) error {
 	if all > one {
 		key = "all"
 	}
-	return fmt.Errorf("interface %s would answer ARP for the DIP %s and draw its traffic away from the port: %s, or run turnout in a network namespace of its own",
-		iface, dip.Addr(), setARPIgnore(key))
+	return orElsewhere(setARPIgnore(key), "interface %s would answer ARP for the DIP %s and draw its traffic away from the port", iface, dip.Addr())
 }
 
 // ownAddressesOnly says whether arp_ignore keeps an interface from answering for addresses of others. Only 1, 2 and 8
@@ -102,8 +117,8 @@ func checkSubnet(dip netip.Prefix, link netlink.Link) error {
 }
 
 func sameSubnet(dip netip.Prefix, iface, what, prefix, command string) error {
-	return fmt.Errorf("interface %s has the %s %s in the DIP's subnet %s, and traffic to real servers would bypass the port: %s %s dev %s, or run turnout in a network namespace of its own",
-		iface, what, prefix, dip.Masked(), command, prefix, iface)
+	return orElsewhere(fmt.Sprintf("%s %s dev %s", command, prefix, iface),
+		"interface %s has the %s %s in the DIP's subnet %s, and traffic to real servers would bypass the port", iface, what, prefix, dip.Masked())
 }
 
 // within says whether a route leads to a part of the subnet. A wider one loses against the kernel interface's own.
@@ -117,7 +132,7 @@ func within(r netlink.Route, subnet netip.Prefix) bool {
 }
 
 // CheckVIPs refuses a VIP that the kernel of this network namespace holds: it would answer for the VIP beside turnout.
-// The error names every such address with the command that mends it.
+// The error joins a *Fault for every such address.
 func CheckVIPs(vips []netip.Addr) error {
 	links, err := settled(netlink.LinkList)
 	if err != nil {
@@ -140,8 +155,8 @@ func CheckVIPs(vips []netip.Addr) error {
 func checkHeld(vips []netip.Addr, l *netlink.LinkAttrs, a netlink.Addr) error {
 	for _, vip := range vips {
 		if a.IP.Equal(vip.AsSlice()) || l.RawFlags&unix.IFF_LOOPBACK != 0 && a.Contains(vip.AsSlice()) {
-			return fmt.Errorf("the VIP %s is held by the director's kernel, as %s on %s: remove it (ip addr del %s dev %s); turnout alone answers for VIPs",
-				vip, a.IPNet, l.Name, a.IPNet, l.Name)
+			what, mend := fmt.Sprintf("the VIP %s is held by the director's kernel, as %s on %s", vip, a.IPNet, l.Name), fmt.Sprintf("ip addr del %s dev %s", a.IPNet, l.Name)
+			return &Fault{what, mend, what + ": remove it (" + mend + "); turnout alone answers for VIPs"}
 		}
 	}
 	return nil
