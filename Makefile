@@ -49,7 +49,7 @@ fmt: ## format the Go code
 
 .PHONY: golden
 golden: ## write the golden files anew; look at the difference before committing
-	go test ./lcore ./perf/hot ./mgmt/api ./mgmt/importer ./mgmt/metrics ./appliance -update
+	go test ./lcore ./perf/hot ./mgmt/api ./mgmt/doctor ./mgmt/importer ./mgmt/metrics ./appliance -update
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz

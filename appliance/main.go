@@ -44,7 +44,7 @@ func newRootCommand() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newCheckCommand(), newImportCommand(), newRealServerCommand(), newVersionCommand(), newCompletionCommand(), newManCommand())
+	root.AddCommand(newRunCommand(), newCheckCommand(), newImportCommand(), newRealServerCommand(), newDoctorCommand(), newVersionCommand(), newCompletionCommand(), newManCommand())
 	root.AddCommand(newShowCommands()...)
 	root.AddCommand(newChangeCommands()...)
 	return root

@@ -138,9 +138,23 @@ func newCheckCommand() *cobra.Command {
 
 // check looks at both files and reports the mistakes of both.
 func check(cmd *cobra.Command, file string) error {
+	_, _, notes, err := judge(file)
+	for _, note := range notes {
+		fmt.Fprintln(cmd.OutOrStdout(), "note:", note)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "no mistakes")
+	return nil
+}
+
+// judge reads turnout.yaml and the services file that it names. The error has the mistakes of both; config is nil where the
+// first cannot be read at all.
+func judge(file string) (config *Config, state store.State, notes []string, err error) {
 	config, invalid := LoadConfig(file)
 	if config == nil {
-		return invalid
+		return nil, state, nil, invalid
 	}
 	if invalid == nil { // otherwise LoadConfig has said what Validate would
 		invalid = config.Validate()
@@ -151,17 +165,9 @@ func check(cmd *cobra.Command, file string) error {
 			segment.DIPs = append(segment.DIPs, dip)
 		}
 	}
-	var notes []string
 	services, err := store.Open(config.ServicesFile)
 	if err == nil {
-		notes, err = services.Check(segment)
+		state, notes, err = services.Check(segment)
 	}
-	for _, note := range notes {
-		fmt.Fprintln(cmd.OutOrStdout(), "note:", note)
-	}
-	if err := errors.Join(invalid, err); err != nil {
-		return err
-	}
-	fmt.Fprintln(cmd.OutOrStdout(), "no mistakes")
-	return nil
+	return config, state, notes, errors.Join(invalid, err)
 }

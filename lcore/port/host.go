@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,8 +33,8 @@ func readInt(path string) int {
 	return n
 }
 
-// userDrivers are the kernel drivers that leave a PCI device to DPDK.
-var userDrivers = map[string]bool{"vfio-pci": true, "igb_uio": true, "uio_pci_generic": true, "mlx5_core": true, "mlx4_core": true}
+// UserDrivers are the kernel drivers that leave a PCI device to DPDK.
+var UserDrivers = []string{"vfio-pci", "igb_uio", "uio_pci_generic", "mlx5_core", "mlx4_core"}
 
 // checkDevices refuses PCI devices that are absent or still bound to their kernel driver, which EAL would pass over in
 // silence, and TAPs that cannot be made, of which it would only give an error number.
@@ -72,7 +73,7 @@ func checkPCI(root, address string) error {
 	if target, err := os.Readlink(filepath.Join(dir, "driver")); err == nil {
 		driver = filepath.Base(target)
 	}
-	if !userDrivers[driver] {
+	if !slices.Contains(UserDrivers, driver) {
 		return fmt.Errorf("device %s is bound to the driver %s, DPDK needs vfio-pci: run scripts/bind-nic.sh bind %s", address, driver, address)
 	}
 	return nil

@@ -14,7 +14,7 @@ var cpuChecks = []check[*Host]{
 		"whatever the kernel runs on an lcore's CPU stops the lcore for that time, and the receive ring overflows", isolatedCPUs,
 	},
 	{
-		"governor", "the lcores' CPUs run at full clock",
+		"governor", "no lcore's CPU saves power",
 		"a CPU that clocks down or up costs an lcore microseconds at the moment when traffic comes", governor,
 	},
 	{
@@ -88,8 +88,11 @@ func governor(h *Host) []Finding {
 	return []Finding{found(Warning, mend, "the governor of the CPUs %s is not performance", formatCPUs(slow))}
 }
 
+// slowClocks are what the kernel takes where it does not trust the TSC.
+var slowClocks = []string{"hpet", "acpi_pm", "jiffies", "refined-jiffies"}
+
 func tsc(h *Host) (all []Finding) {
-	if clock := h.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"); clock != "" && clock != "tsc" && clock != "kvm-clock" {
+	if clock := h.text("/sys/devices/system/clocksource/clocksource0/current_clocksource"); slices.Contains(slowClocks, clock) {
 		all = append(all, found(Warning, "echo tsc >/sys/devices/system/clocksource/clocksource0/current_clocksource", "the kernel tells the time by %s: it found the TSC unfit (dmesg says why)", clock))
 	}
 	flags := strings.Fields(h.text("/proc/cpuinfo"))

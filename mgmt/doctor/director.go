@@ -37,10 +37,17 @@ func Read(get func(path string, v any) error) (r Reading, err error) {
 }
 
 // Director is a running director: two readings, a second apart, of which the differences count.
-type Director struct{ Before, Now Reading }
+type Director struct {
+	Err         error // why there is none
+	Before, Now Reading
+}
 
 // directorChecks is the list of what is looked at in a running director.
 var directorChecks = []check[*Director]{
+	{
+		"director", "a director answers",
+		"what only a running director knows could not be looked at", answers,
+	},
 	{
 		"ready", "the director is ready",
 		"a director that is not ready forwards nothing, or not all", ready,
@@ -91,8 +98,20 @@ var directorChecks = []check[*Director]{
 	},
 }
 
-// Examine looks at the director.
-func (d *Director) Examine() []Finding { return examine(directorChecks, d) }
+// Examine looks at the director, of which no more can be said if it does not answer.
+func (d *Director) Examine() []Finding {
+	if d.Err != nil {
+		return examine(directorChecks[:1], d)
+	}
+	return examine(directorChecks, d)
+}
+
+func answers(d *Director) []Finding {
+	if d.Err == nil {
+		return nil
+	}
+	return []Finding{found(Note, "turnout run -c turnout.yaml", "%v", d.Err)}
+}
 
 // each makes findings of items for which problem has something to say.
 func each[T any](items []T, problem func(T) []Finding) (all []Finding) {

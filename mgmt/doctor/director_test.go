@@ -46,6 +46,9 @@ func TestDirector(t *testing.T) {
 		want   []string
 	}{
 		{"all is well", func(_, _ *doctor.Reading) {}, nil},
+		{"none", func(before, _ *doctor.Reading) { *before = doctor.Reading{} }, []string{
+			"note director: nobody listens => turnout run -c turnout.yaml",
+		}},
 		{"not ready, refused, standby", func(_, now *doctor.Reading) {
 			now.Status.NotReady = []string{"the link of port lan is down"}
 			now.Status.LastApplySuccessful, now.Status.Role = false, api.RoleStandby
@@ -112,7 +115,9 @@ func TestDirector(t *testing.T) {
 		}},
 	} {
 		d := doctor.Director{Before: healthy(), Now: healthy()}
-		tt.change(&d.Before, &d.Now)
+		if tt.change(&d.Before, &d.Now); d.Before.Status.Generation == 0 {
+			d.Err = errors.New("nobody listens")
+		}
 		findings := d.Examine()
 		if diff := cmp.Diff(tt.want, problems(t, findings)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)

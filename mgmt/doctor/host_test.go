@@ -171,8 +171,8 @@ func TestHost(t *testing.T) {
 			"/proc/self/limits": "Max locked memory         536870912              536870912              bytes",
 		}, nil, nil},
 		{"no privileges, packet sockets", files{"/proc/self/status": "CapEff:\t0000000000001000"}, func(h *doctor.Host) {
-			h.Ports[0] = doctor.Port{Device: "net_af_packet0,iface=eth1", Virtual: true}
-			h.Hugepages, h.MemoryMB = true, 0
+			h.Ports[0] = doctor.Port{Device: "net_af_packet0,iface=eth1,qpairs=2", Virtual: true}
+			h.MemoryMB = 0
 		}, []string{"error capabilities: this process has not CAP_NET_RAW => sudo turnout doctor"}},
 		{"swap", files{"/proc/swaps": "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2"}, nil, []string{
 			"warning swap: memory may be swapped out to a disk => swapoff -a",
@@ -199,12 +199,17 @@ func TestHost(t *testing.T) {
 		{"a stranger in the group", files{group + "/devices/0000:3b:00.2/driver": "-> /sys/bus/pci/drivers/ahci"}, nil, []string{
 			"error iommu: 0000:3b:00.2 (driver ahci) is in the IOMMU group of 0000:3b:00.0: bind it too, or put the NIC in another slot => scripts/bind-nic.sh bind 0000:3b:00.2",
 		}},
-		{"a NIC that keeps its driver has one queue", files{
-			nic + "/driver": "-> /sys/bus/pci/drivers/mlx5_core", nic + "/iommu_group": gone, nic + "/net/eth1/mtu": "1500",
-			"/sys/class/net/eth1/queues/rx-0/rps_cpus": "0", "/sys/class/net/eth1/queues/tx-0/xps_cpus": "0",
-		}, nil, []string{
-			"warning queues: 0000:3b:00.0 (eth1) has 1 receive queues for 2 lcores => ethtool -L eth1 combined 2",
+		{"a NIC that keeps its driver", files{nic + "/driver": "-> /sys/bus/pci/drivers/mlx5_core", nic + "/iommu_group": gone}, nil, nil},
+		{"one queue, two lcores", nil, func(h *doctor.Host) {
+			h.Ports[0] = doctor.Port{Device: "net_af_packet0,iface=eth1", Virtual: true}
+			h.MemoryMB = 0
+		}, []string{
+			"error queues: net_af_packet0 has 1 queues for 2 lcores => write qpairs=2 into ports[].device in turnout.yaml",
 		}},
+		{"two queues, two lcores", nil, func(h *doctor.Host) {
+			h.Ports[0] = doctor.Port{Device: "net_af_xdp12,iface=eth1,queue_count=2", Virtual: true}
+			h.MemoryMB = 0
+		}, nil},
 		{"an lcore on another node", files{"/sys/devices/system/node/node1/cpulist": "3-5"}, nil, []string{
 			"warning numa: 0000:3b:00.0 is on NUMA node 1, the lcores 2 are not => choose dpdk.lcores among 3-5 in turnout.yaml",
 		}},

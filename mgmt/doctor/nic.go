@@ -9,23 +9,23 @@ import (
 
 var nicChecks = []check[*Host]{
 	{
-		"nic_driver", "DPDK can have the ports' devices",
+		"nic_driver", "every NIC of turnout.yaml is there, with a driver that DPDK can work with",
 		"DPDK passes over a device that is missing or in the hands of its kernel driver", nicDriver,
 	},
 	{
-		"iommu", "the NICs are behind an IOMMU, each in a group that DPDK can have",
+		"iommu", "every NIC of turnout.yaml is behind an IOMMU, in a group that DPDK can have",
 		"vfio hands a device over only with its whole IOMMU group, and without an IOMMU the NIC may write anywhere in memory", iommu,
 	},
 	{
-		"vfio", "the kernel has the driver vfio-pci",
+		"vfio", "the driver vfio-pci is there for the NICs that need it",
 		"it is the driver by which DPDK takes a NIC", vfio,
 	},
 	{
-		"queues", "the ports have a queue for each lcore, as far as can be known",
-		"each lcore polls a receive queue of its own; turnout does not start with fewer queues than lcores", queues,
+		"queues", "vdevs that are told their number of queues have one for each lcore",
+		"each lcore polls a receive queue of its own, and turnout does not start where there are too few", queues,
 	},
 	{
-		"numa", "the lcores are on the NICs' NUMA nodes",
+		"numa", "no lcore is on another NUMA node than a NIC",
 		"an lcore on another node than the NIC waits for the other socket with every frame", numa,
 	},
 }
@@ -104,22 +104,31 @@ func vfio(h *Host) []Finding {
 	return []Finding{found(Error, "modprobe vfio-pci", "the module vfio-pci is not loaded")}
 }
 
-// queues looks at NICs that keep their kernel driver: of others nothing is known before DPDK has them.
+// queueArguments are the arguments by which vdevs are told how many queues they have: one unless given. Of other devices
+// nothing is known before DPDK has them.
+var queueArguments = map[string]string{"net_af_packet": "qpairs", "net_af_xdp": "queue_count"}
+
 func queues(h *Host) (all []Finding) {
-	for _, p := range h.physical() {
-		for _, iface := range h.names(pciDevices + p.Device + "/net") {
-			n := 0
-			for _, queue := range h.names("/sys/class/net/" + iface + "/queues") {
-				if strings.HasPrefix(queue, "rx-") {
-					n++
-				}
-			}
-			if n > 0 && n < len(h.Lcores) {
-				all = append(all, found(Warning, fmt.Sprintf("ethtool -L %s combined %d", iface, len(h.Lcores)), "%s (%s) has %d receive queues for %d lcores", p.Device, iface, n, len(h.Lcores)))
-			}
+	for _, p := range h.Ports {
+		name, arguments, _ := strings.Cut(p.Device, ",")
+		argument := queueArguments[strings.TrimRight(name, "0123456789")]
+		if n := valueOf(arguments, argument); argument != "" && n < len(h.Lcores) {
+			mend := fmt.Sprintf("write %s=%d into ports[].device in turnout.yaml", argument, len(h.Lcores))
+			all = append(all, found(Error, mend, "%s has %d queues for %d lcores", name, n, len(h.Lcores)))
 		}
 	}
 	return all
+}
+
+// valueOf is a number in a vdev's arguments, 1 if it is not given.
+func valueOf(arguments, name string) int {
+	for word := range strings.SplitSeq(arguments, ",") {
+		if value, ok := strings.CutPrefix(word, name+"="); ok {
+			n, _ := strconv.Atoi(value)
+			return n
+		}
+	}
+	return 1
 }
 
 // nodeOf is the NUMA node of a port, -1 if it has none.

@@ -224,14 +224,14 @@ func TestCheckLeavesNoTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if notes, err := s.Check(testSegment); err != nil || len(notes) != 0 {
+	if _, notes, err := s.Check(testSegment); err != nil || len(notes) != 0 {
 		t.Errorf("notes %q, %v", notes, err)
 	}
 	if _, err := os.Stat(s.Generations()); err == nil || s.Generation() != 0 {
 		t.Errorf("generation %d, and the folder: %v", s.Generation(), err)
 	}
 	s.edit(t, "services: [\n")
-	if _, err := s.Check(testSegment); err == nil {
+	if _, _, err := s.Check(testSegment); err == nil {
 		t.Error("a bad file has passed")
 	}
 }

@@ -41,9 +41,9 @@ func Open(path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 // Check reads and judges the file, and changes nothing. The notes are sentences that stop nothing.
-func (s *Store) Check(seg Segment) (notes []string, err error) {
-	_, notes, err = s.judge(seg)
-	return notes, err
+func (s *Store) Check(seg Segment) (State, []string, error) {
+	next, notes, err := s.judge(seg)
+	return next.state, notes, err
 }
 
 // Load reads and judges the file and puts it in force: Save may replace it, and if it says something else than the one
