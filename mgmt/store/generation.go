@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -51,20 +52,38 @@ func (s *Store) Kept() ([]Kept, error) {
 	}
 	var list []Kept
 	for _, n := range numbers {
-		info, err := os.Stat(s.file(n))
+		k, err := s.kept(n)
 		if errors.Is(err, fs.ErrNotExist) { // a Save has pruned it by now
 			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list the older generations: %w", err)
 		}
-		k := Kept{Generation: n, Saved: info.ModTime(), Services: -1}
-		if state, err := s.ReadKept(n); err == nil {
-			k.Services = len(state.Services)
-		}
 		list = append(list, k)
 	}
 	return list, nil
+}
+
+// kept tells of one generation. The file is read only if it is not the one that is known.
+func (s *Store) kept(n uint64) (Kept, error) {
+	info, err := os.Stat(s.file(n))
+	if err != nil {
+		return Kept{}, err
+	}
+	s.mu.Lock()
+	k, known := s.known[n]
+	s.mu.Unlock()
+	if known && k.Saved.Equal(info.ModTime()) {
+		return k, nil
+	}
+	k = Kept{Generation: n, Saved: info.ModTime(), Services: -1}
+	if state, err := s.ReadKept(n); err == nil {
+		k.Services = len(state.Services)
+	}
+	s.mu.Lock()
+	s.known[n] = k
+	s.mu.Unlock()
+	return k, nil
 }
 
 // ReadKept returns the state of an older generation.
@@ -82,7 +101,7 @@ func (s *Store) ReadKept(n uint64) (State, error) {
 func (s *Store) load(next generation) (notes []string, err error) {
 	switch {
 	case s.current.number == 0:
-		if next.number, err = s.first(next.state); err != nil {
+		if next.number, err = s.first(next); err != nil {
 			return nil, err
 		}
 	case sameServices(s.current.state.Services, next.state.Services):
@@ -114,17 +133,22 @@ func (s *Store) save(next generation) error {
 // if the file is edited while turnout is not running. An error does no harm: it is kept before it is replaced.
 func (s *Store) enforce(next generation) {
 	s.current = next
+	s.known[next.number] = Kept{Generation: next.number, Saved: next.saved, Services: len(next.state.Services)}
+	maps.DeleteFunc(s.known, func(n uint64, _ Kept) bool { return n+keptGenerations < next.number })
 	_ = errors.Join(s.keep(next), s.prune())
 }
 
 // first is the number of the first state after a start: that of the last run if it is the same, else the next.
-func (s *Store) first(state State) (uint64, error) {
+func (s *Store) first(next generation) (uint64, error) {
 	numbers, err := s.numbers()
 	if err != nil || len(numbers) == 0 {
 		return 1, err
 	}
 	latest := numbers[len(numbers)-1]
-	if last, err := s.ReadKept(latest); err == nil && sameServices(last.Services, state.Services) {
+	if s.holds(latest, next.content) { // decoding a large one takes seconds
+		return latest, nil
+	}
+	if last, err := s.ReadKept(latest); err == nil && sameServices(last.Services, next.state.Services) {
 		return latest, nil
 	}
 	return latest + 1, nil
@@ -132,8 +156,7 @@ func (s *Store) first(state State) (uint64, error) {
 
 // keep stores a generation under its number, unless it is there.
 func (s *Store) keep(g generation) error {
-	path := s.file(g.number)
-	if kept, err := os.ReadFile(path); err == nil && bytes.Equal(kept, g.content) {
+	if s.holds(g.number, g.content) {
 		return nil
 	}
 	if err := os.Mkdir(s.Generations(), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -143,10 +166,17 @@ func (s *Store) keep(g generation) error {
 	if err != nil {
 		return err
 	}
+	path := s.file(g.number)
 	if err := writeFile(path, g.content, like); err != nil {
 		return err
 	}
 	return os.Chtimes(path, g.saved, g.saved)
+}
+
+// holds says whether the file of a number has this content.
+func (s *Store) holds(n uint64, content []byte) bool {
+	kept, err := os.ReadFile(s.file(n))
+	return err == nil && bytes.Equal(kept, content)
 }
 
 // prune deletes all but the latest generations.

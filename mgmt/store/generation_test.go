@@ -192,6 +192,42 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// A list reads only files that this Store has not written or read before.
+func TestKeptReadsOnce(t *testing.T) {
+	s, _ := loadedStore(t, t.TempDir(), web)
+	saveOn(t, s, 81)
+	info, err := os.Stat(s.file(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	services := func(s *Store) int {
+		list, err := s.Kept()
+		if err != nil || len(list) != 1 {
+			t.Fatalf("kept %v, %v", list, err)
+		}
+		return list[0].Services
+	}
+	if err := errors.Join(os.WriteFile(s.file(1), []byte("{"), 0o600), os.Chtimes(s.file(1), info.ModTime(), info.ModTime())); err != nil {
+		t.Fatal(err)
+	}
+	again := restarted(t, s)
+	if got, read := services(s), services(again); got != 1 || read != -1 {
+		t.Errorf("%d services, by a new Store %d; want 1 and -1", got, read)
+	}
+	if err := os.WriteFile(s.file(1), []byte("services: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, read := services(s), services(again); got != 0 || read != 0 {
+		t.Errorf("a file that somebody has changed: %d services, by a new Store %d; want 0", got, read)
+	}
+	for port := range uint16(30) {
+		saveOn(t, s, 1000+port)
+	}
+	if len(s.known) > keptGenerations+1 {
+		t.Errorf("%d are known", len(s.known))
+	}
+}
+
 // Files of other names in the folder are nobody's numbers, and stay.
 func TestForeignFilesStay(t *testing.T) {
 	s, _ := loadedStore(t, t.TempDir(), web)

@@ -22,7 +22,8 @@ type Store struct {
 	path string
 
 	mu      sync.Mutex
-	current generation // in force; the zero value before the first Load
+	current generation      // in force; the zero value before the first Load
+	known   map[uint64]Kept // numbered files that need not be read again to tell of them: a large one takes seconds
 }
 
 // Open returns the Store for the YAML file at path. The file must be there; it is read by Load.
@@ -34,7 +35,7 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the desired state: %w", err)
 	}
-	return &Store{path: path}, nil
+	return &Store{path: path, known: map[uint64]Kept{}}, nil
 }
 
 // Path returns the file that is read and written.
