@@ -28,6 +28,7 @@ type settings struct {
 	device   string // a net_tap device unless given
 	veth     bool   // the device is a net_af_packet one, on a veth that is plugged in before the start
 	dir      string // a folder of its own unless given
+	peers    string // peer_macs, with commas between
 	listen   string // more addresses, as in [a, b]: each with a comma before it
 	services string // services.yaml
 	more     string // more lines of turnout.yaml
@@ -124,11 +125,12 @@ ports:
     kernel_interface: dip0
     rx_descriptors: 512
     tx_descriptors: 512
+    peer_macs: [%s]
 flow_table: {entries: 65536}
 maglev_key_file: %s
 mgmt: {listen: ["unix:%s"%s], socket_group: root}
 role: %s
-%s`, s.device, d.dip, d.file("maglev.key"), d.socket(), s.listen, s.role, s.more)
+%s`, s.device, d.dip, s.peers, d.file("maglev.key"), d.socket(), s.listen, s.role, s.more)
 }
 
 // startDirector starts a turnout, plugs it in (a veth comes first) and waits until it is ready and answers for its VIPs.
