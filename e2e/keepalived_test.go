@@ -58,6 +58,7 @@ func TestKeepalivedPair(t *testing.T) {
 	p.turnoutDies()
 	p.turnoutStops()
 	if full {
+		p.keepalivedDies()
 		p.thePreferredPreempts()
 	}
 	stopChat()
@@ -138,14 +139,20 @@ func (p *keepalivedPair) waitAnnounced(m *machine, start time.Time) (after time.
 	return after
 }
 
-// calm wants nobody to notice anything since start: clients are served, and the standby has not claimed the VIP.
-func (p *keepalivedPair) calm(what string, start time.Time) {
+// served wants clients to have been served since start.
+func (p *keepalivedPair) served(what string, start time.Time) {
 	p.t.Helper()
 	silence := p.beat.silence(start)
 	p.t.Logf("%s: the longest silence is %v", what, silence)
 	if silence > calmLimit {
 		p.t.Errorf("%s: clients are not served for %v", what, silence)
 	}
+}
+
+// calm wants nobody to notice anything since start: clients are served, and the standby has not claimed the VIP.
+func (p *keepalivedPair) calm(what string, start time.Time) {
+	p.t.Helper()
+	p.served(what, start)
 	claims := p.wire.frames(isARP(func(a arp) bool { return a.senderMAC == p.standby.mac && a.sender == vip }))
 	for _, f := range claims {
 		if f.at.After(start) {
@@ -158,11 +165,11 @@ func (p *keepalivedPair) calm(what string, start time.Time) {
 	}
 }
 
-// theMachineComesBack, with a turnout that was active when it died.
+// theMachineComesBack, with a turnout that was active when it died. keepalived starts first, without dip0.
 func (p *keepalivedPair) theMachineComesBack() {
 	start := time.Now()
-	p.standby.startTurnout()
 	p.standby.startKeepalived()
+	p.standby.startTurnout()
 	p.standby.waitRole(api.RoleStandby)
 	time.Sleep(silentLimit) // long enough for it to take over, if it would
 	p.standby.waitRole(api.RoleStandby)
@@ -179,6 +186,16 @@ func (p *keepalivedPair) keepalivedStops() {
 	stopped.startKeepalived()
 	stopped.waitRole(api.RoleStandby)
 	p.calm("keepalived is started again", start)
+}
+
+// keepalivedDies: nothing tells turnout, so both are active until keepalived is back.
+func (p *keepalivedPair) keepalivedDies() {
+	killed := p.active
+	p.change("keepalived of the active machine is killed", silentLimit, calmLimit, killed.killKeepalived)
+	start := time.Now()
+	killed.startKeepalived()
+	killed.waitRole(api.RoleStandby)
+	p.served("keepalived is started again", start)
 }
 
 // theBrainSplits: the bridge hands nothing from one director to the other, and everything to all others. Both are active

@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -88,14 +90,42 @@ func (m *machine) powerOff() {
 	if err := m.segment.lan.ip("link set " + m.port + " down"); err != nil {
 		m.t.Fatal(err)
 	}
-	for pids := m.host.processes(); len(pids) > 0; pids = m.host.processes() {
+	m.host.kill(func(int) bool { return true })
+	<-m.gone
+	<-m.ended
+}
+
+// killKeepalived ends keepalived's processes without their last words. The main one is stopped first: its death would have
+// the others end cleanly, and theirs would have it start new ones.
+func (m *machine) killKeepalived() {
+	m.t.Helper()
+	_ = m.keepalived.Process.Signal(syscall.SIGSTOP)
+	m.host.kill(func(pid int) bool { return pid != m.cmd.Process.Pid && pid != m.keepalived.Process.Pid })
+	_ = m.keepalived.Process.Kill()
+	<-m.gone
+	text, err := os.ReadFile(m.file("vrrp.pid"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	eventually(m.t, 5*time.Second, "keepalived's dead child is reaped", func() bool { return syscall.Kill(pid, 0) != nil })
+}
+
+// kill kills those of the host's processes that which chooses, until none is left.
+func (h *host) kill(which func(pid int) bool) {
+	for {
+		pids := slices.DeleteFunc(h.processes(), func(pid int) bool { return !which(pid) })
+		if len(pids) == 0 {
+			return
+		}
 		for _, pid := range pids {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		time.Sleep(time.Millisecond)
 	}
-	<-m.gone
-	<-m.ended
 }
 
 // processes are those in the host's namespace that have not ended.
@@ -121,23 +151,39 @@ func (m *machine) startTurnout() {
 	m.plug()
 }
 
-// waitRole waits until turnout has a role, is ready, and knows its real servers.
+// waitRole waits until keepalived and turnout agree on a role, and turnout is ready and knows its real servers.
 func (m *machine) waitRole(role api.Role) {
 	m.t.Helper()
+	state := map[api.Role]string{api.RoleActive: "MASTER", api.RoleStandby: "BACKUP"}[role]
 	eventually(m.t, 10*time.Second, m.host.name+" is "+string(role)+" and ready", func() bool {
 		var s api.Status
-		return m.get("/v1/status", &s) == nil && s.Ready && s.Role == role
+		return m.state() == state && m.get("/v1/status", &s) == nil && s.Ready && s.Role == role
 	})
 	for service, servers := range map[string]int{"echo": 2, "web": 3} {
 		m.waitServers(service, "up", servers)
 	}
 }
 
+// state is that of keepalived's instance since its last start, as its log has it.
+func (m *machine) state() (state string) {
+	log := m.keepalivedLog()
+	log = log[max(0, strings.LastIndex(log, "Starting Keepalived")):]
+	for _, entered := range strings.Split(log, "Entering ")[1:] {
+		state, _, _ = strings.Cut(entered, " ")
+	}
+	return state
+}
+
+func (m *machine) keepalivedLog() string {
+	text, _ := os.ReadFile(m.file("keepalived.log"))
+	return string(text)
+}
+
 // logOnFailure shows what keepalived said.
 func (m *machine) logOnFailure(t *testing.T) {
 	t.Cleanup(func() {
-		if text, _ := os.ReadFile(m.file("keepalived.log")); t.Failed() {
-			t.Logf("keepalived on %s:\n%s", m.host.name, text)
+		if t.Failed() {
+			t.Logf("keepalived on %s:\n%s", m.host.name, m.keepalivedLog())
 		}
 	})
 }

@@ -13,7 +13,7 @@ GO_MINOR=26
 build=(gcc libc6-dev libdpdk-dev pkg-config)
 demo=("${build[@]}" curl ethtool iproute2 jq nginx-light tcpdump)
 # prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl.
-test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping procps prometheus shellcheck)
+test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck)
 
 usage() {
   cat <<END
@@ -61,7 +61,7 @@ install() {
   disable_services "$@"
 }
 
-# nginx and prometheus come with system services, which nobody asked for here. A policy-rc.d that was there stays.
+# nginx, prometheus and keepalived come with system services, which nobody asked for here. A policy-rc.d that was there stays.
 keep_services_stopped() {
   [[ ! -e $policy ]] || return 0
   trap 'rm -f "$policy"' EXIT
@@ -76,7 +76,7 @@ disable_services() {
   for package in "$@"; do
     case $package in
       nginx-light) systemctl disable --quiet nginx ;;
-      prometheus) systemctl disable --quiet prometheus ;;
+      prometheus | keepalived) systemctl disable --quiet "$package" ;;
     esac
   done
 }

@@ -314,9 +314,6 @@ func (d *Director) sum(counter uint32) (sum lcore.RealCounters) {
 // SetRole is that of api.Director.
 func (d *Director) SetRole(ctx context.Context, r api.Role) error {
 	return d.ask(ctx, func() error {
-		if err := d.config.SaveRole(r); err != nil {
-			return err
-		}
 		if standby := r == api.RoleStandby; standby != d.standby {
 			d.standby = standby
 			d.publish(func(*store.Service) bool { return false })
@@ -324,6 +321,9 @@ func (d *Director) SetRole(ctx context.Context, r api.Role) error {
 			d.config.Events.Emit(events.Role, "", netip.Addr{}, "the director is "+string(r))
 		}
 		d.config.OnActive(!d.standby)
+		if err := d.config.SaveRole(r); err != nil { // a takeover must not wait for a disk
+			d.config.Log.Error("the role is set, but will not outlive a restart", zap.String("role", string(r)), zap.Error(err))
+		}
 		return nil
 	})
 }

@@ -38,14 +38,15 @@ services:
 
 // world is what a Director under test knows of the outside, and what it told it.
 type world struct {
-	mu      sync.Mutex
-	up      map[health.Key]bool
-	macs    map[netip.Addr]frame.MAC
-	vips    []netip.Addr
-	targets []health.Target
-	servers []netip.Addr
-	active  []bool
-	saved   api.Role
+	mu        sync.Mutex
+	up        map[health.Key]bool
+	macs      map[netip.Addr]frame.MAC
+	vips      []netip.Addr
+	targets   []health.Target
+	servers   []netip.Addr
+	active    []bool
+	saved     api.Role
+	saveError error
 }
 
 func (w *world) locked(do func()) {
@@ -139,7 +140,10 @@ func (w *world) config(disk *store.Store, l Lcore) Config {
 			}
 			return nil
 		},
-		SaveRole:  func(r api.Role) error { w.locked(func() { w.saved = r }); return nil },
+		SaveRole: func(r api.Role) error {
+			w.locked(func() { w.saved = r })
+			return w.saveError
+		},
 		OnVIPs:    func(v []netip.Addr) { w.locked(func() { w.vips = v }) },
 		OnActive:  func(a bool) { w.locked(func() { w.active = append(w.active, a) }) },
 		OnTargets: func(targets []health.Target) { w.locked(func() { w.targets = targets }) },
@@ -322,6 +326,14 @@ func TestRoleChanges(t *testing.T) {
 	}
 	if !slices.Equal(w.active, []bool{false, false, true}) {
 		t.Errorf("told %v; want each setting once", w.active)
+	}
+}
+
+func TestRoleChangesThoughItCannotBeKept(t *testing.T) {
+	d, w, _ := start(t, servicesFile)
+	w.saveError = errors.New("disk full")
+	if err := d.SetRole(context.Background(), api.RoleStandby); err != nil || d.Role() != api.RoleStandby {
+		t.Errorf("role %s (%v), want standby", d.Role(), err)
 	}
 }
 
