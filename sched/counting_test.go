@@ -199,7 +199,7 @@ func TestCountingSchedulersByExample(t *testing.T) {
 	}{
 		{sched.LC, []uint32{1, 9, 1}, []uint32{2, 2, 0}, "CCABCABC"},
 		{sched.WLC, []uint32{1, 2, 1}, []uint32{2, 2, 3}, "BBABBABC"},
-		{sched.WLC, []uint32{1, 100}, []uint32{0, 0}, "ABBBBBBB"}, // idle servers are even, whatever their weights
+		{sched.WLC, []uint32{1, 100}, []uint32{0, 0}, "ABBBBBBB"},                   // idle servers are even, whatever their weights
 		{sched.WLC, []uint32{65023, 65024}, []uint32{1 << 31, 1 << 31}, "BBBBBBBB"}, // products beyond 64 bits
 		{sched.SED, []uint32{1, 3}, []uint32{0, 0}, "BBABBBAB"},
 		{sched.NQ, []uint32{1, 3}, []uint32{0, 0}, "ABBBBBAB"},
