@@ -63,30 +63,6 @@ func TestDecodeDefaults(t *testing.T) {
 	}
 }
 
-// Every key is read into its field.
-func TestDecodeAvailability(t *testing.T) {
-	got, err := Decode([]byte(web+`    slow_start: 30s
-    gradual: 1m
-    persistence: 5m
-    persistence_prefix: 24
-    on_down: keep
-    no_real_server: port_unreachable
-    quorum: 3
-    hysteresis: 1
-    sorry_server: {address: 192.168.57.119, mac: "02:00:00:00:01:19"}
-    real_servers: [{address: 192.168.57.121, upper_threshold: 100, lower_threshold: 80}]
-`), "services.yaml")
-	want := webService()
-	want.SlowStart, want.Gradual, want.Persistence = Duration(30*time.Second), Duration(time.Minute), Duration(5*time.Minute)
-	want.PersistencePrefix, want.OnDown, want.NoRealServer = 24, OnDownKeep, RefuseUnreachable
-	want.Quorum, want.Hysteresis = 3, 1
-	want.SorryServer = SorryServer{Address: ip(119), MAC: "02:00:00:00:01:19"}
-	want.RealServers = []RealServer{{Address: ip(121), Weight: 1, UpperThreshold: 100, LowerThreshold: 80}}
-	if err != nil || !reflect.DeepEqual(got, State{Services: []Service{want}}) {
-		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
-	}
-}
-
 func TestDecodeHealthCheckDefaults(t *testing.T) {
 	tcp := func(port uint16) HealthCheck {
 		return HealthCheck{Type: CheckTCP, Port: port, Interval: Duration(2 * time.Second), Timeout: Duration(time.Second), Rise: 2, Fall: 3, Initial: InitialDown}
@@ -151,12 +127,27 @@ func TestDecodeHealthCheckDefaults(t *testing.T) {
 	}
 }
 
+// mistakesTest is a file and what is wrong with it.
+type mistakesTest struct {
+	name string
+	text string
+	want []string // without the file's name and the colon
+}
+
+func decodesWrong(t *testing.T, tests []mistakesTest) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Decode([]byte(tt.text), "services.yaml")
+			for i := range tt.want {
+				tt.want[i] = "services.yaml:" + tt.want[i]
+			}
+			wantMistakes(t, err, tt.want...)
+		})
+	}
+}
+
 func TestDecodeMistakes(t *testing.T) {
-	tests := []struct {
-		name string
-		text string
-		want []string // without the file's name and the colon
-	}{
+	decodesWrong(t, []mistakesTest{
 		{"an empty file", "", []string{`1: the file is empty: write "services: []" if no service is meant`}},
 		{"comments only", "# nothing\n", []string{`1: the file is empty: write "services: []" if no service is meant`}},
 		{"nothing under services", "services:\n", []string{`1: services: is empty: write "services: []" if no service is meant`}},
@@ -232,23 +223,6 @@ func TestDecodeMistakes(t *testing.T) {
 			`2: services[a].scheduler: lblc: ` + noLBLC,
 			`3: services[b].scheduler: lblcr: ` + noLBLC,
 		}},
-		{"ramps and watermarks", web + "    slow_start: 30\n    gradual: soon\n    persistence: 1d\n    persistence_prefix: 33\n    on_down: kill\n    no_real_server: reject\n    quorum: 0\n    hysteresis: -1\n    sorry_server: {mac: 1, port: 80}\n", []string{
-			`7: services[web].slow_start: 30 has no unit: write a duration such as 30s`,
-			`8: services[web].gradual: "soon" is not a duration: write a number and ms, s, m or h, such as 30s or 10m`,
-			`9: services[web].persistence: "1d" is not a duration: write a number and ms, s, m or h, such as 30s or 10m`,
-			`10: services[web].persistence_prefix: 33 is out of range: 1 to 32`,
-			`11: services[web].on_down: "kill" is unknown: use reschedule, keep, drop`,
-			`12: services[web].no_real_server: "reject" is unknown: use drop, port_unreachable`,
-			`13: services[web].quorum: 0 is out of range: 1 to 4294967295`,
-			`14: services[web].hysteresis: -1 is out of range: 0 to 4294967295`,
-			`15: services[web].sorry_server.mac: is a number: write text, in quotes: "1"`,
-			`15: services[web].sorry_server.port: ` + noPort,
-			`15: services[web].sorry_server.address: is missing`,
-		}},
-		{"thresholds", web + "    real_servers: [{address: 192.168.57.121, upper_threshold: many, lower_threshold: 4294967296}]\n", []string{
-			`7: services[web].real_servers[192.168.57.121].upper_threshold: is text: write a whole number`,
-			`7: services[web].real_servers[192.168.57.121].lower_threshold: 4294967296 is out of range: 0 to 4294967295`,
-		}},
 		{"no checks", web + "    health_check: []\n", []string{
 			`7: services[web].health_check: is empty: write {type: none} if real servers are not to be checked`,
 		}},
@@ -280,16 +254,7 @@ func TestDecodeMistakes(t *testing.T) {
 		{"a real server's port", web + "    real_servers: [{address: 192.168.57.121, port: 8080}]\n", []string{
 			`7: services[web].real_servers[192.168.57.121].port: a real server has no port of its own: direct routing hands on the packet as it came, so the port cannot be translated; delete it and let the real server listen on the service's port`,
 		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := Decode([]byte(tt.text), "services.yaml")
-			for i := range tt.want {
-				tt.want[i] = "services.yaml:" + tt.want[i]
-			}
-			wantMistakes(t, err, tt.want...)
-		})
-	}
+	})
 }
 
 // A file that is nested without end is refused before it costs anything.

@@ -19,6 +19,39 @@ func validState() State {
 	return State{Services: []Service{svc}}
 }
 
+// validateTest changes a valid state, and names the mistakes that are in it then.
+type validateTest struct {
+	name   string
+	change func(s *State)
+	want   []string
+}
+
+func validates(t *testing.T, tests []validateTest) {
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := validState()
+			tt.change(&s)
+			_, err := s.Validate(testSegment)
+			if tt.want == nil && err != nil {
+				t.Error(err)
+			}
+			if tt.want != nil {
+				wantMistakes(t, err, tt.want...)
+			}
+		})
+	}
+}
+
+// withSecond adds a service that is like the first one but for its name, its L4 port and a change.
+func withSecond(change func(svc *Service)) func(s *State) {
+	return func(s *State) {
+		svc := validState().Services[0]
+		svc.Name, svc.Port = "second", 81
+		change(&svc)
+		s.Services = append(s.Services, svc)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	check := func(change func(c *HealthCheck)) func(s *State) {
 		return func(s *State) { change(&s.Services[0].HealthChecks[0]) }
@@ -32,47 +65,25 @@ func TestValidate(t *testing.T) {
 	mac := func(mac string) func(s *State) {
 		return func(s *State) { s.Services[0].RealServers[0].MAC = mac }
 	}
-	sorry := func(addr, mac string) func(s *State) {
-		return func(s *State) {
-			s.Services[0].SorryServer = SorryServer{Address: netip.MustParseAddr(addr), MAC: mac}
-		}
-	}
-	thresholds := func(upper, lower uint32) func(s *State) {
-		return func(s *State) {
-			s.Services[0].RealServers[0].UpperThreshold, s.Services[0].RealServers[0].LowerThreshold = upper, lower
-		}
-	}
 	name := func(name string) func(s *State) {
 		return func(s *State) { s.Services[0].Name = name }
 	}
-	second := func(change func(svc *Service)) func(s *State) {
-		return func(s *State) {
-			svc := validState().Services[0]
-			svc.Name, svc.Port = "second", 81
-			change(&svc)
-			s.Services = append(s.Services, svc)
-		}
-	}
 	const badName = `: write 1 to 63 of a-z, 0-9, dot and dash, a letter or digit first`
-	tests := []struct {
-		name   string
-		change func(s *State)
-		want   []string
-	}{
+	validates(t, []validateTest{
 		{"no name", name(""), []string{`services[0].name: ""` + badName}},
 		{"capitals", name("Web"), []string{`services[0].name: "Web"` + badName}},
 		{"a dash first", name("-web"), []string{`services[0].name: "-web"` + badName}},
 		{"64 letters", name(strings.Repeat("a", 64)), []string{`services[0].name: "` + strings.Repeat("a", 64) + `"` + badName}},
 		{"63 letters", name(strings.Repeat("a", 63)), nil},
-		{"a name twice", second(func(svc *Service) { svc.Name = "web" }), []string{
+		{"a name twice", withSecond(func(svc *Service) { svc.Name = "web" }), []string{
 			"services[web].name: another service has this name: choose a new one",
 		}},
-		{"an L4 port twice", second(func(svc *Service) { svc.Port = 80 }), []string{
+		{"an L4 port twice", withSecond(func(svc *Service) { svc.Port = 80 }), []string{
 			"services[second]: tcp port 80 on 192.168.57.100 is that of services[web] already: change vip, protocol or port",
 		}},
-		{"tcp and udp", second(func(svc *Service) { svc.Protocol, svc.Port = UDP, 80 }), nil},
-		{"every other L4 port", second(func(svc *Service) { svc.Port = 0 }), nil},
-		{"another VIP", second(func(svc *Service) { svc.VIP, svc.Port = ip(101), 80 }), nil},
+		{"tcp and udp", withSecond(func(svc *Service) { svc.Protocol, svc.Port = UDP, 80 }), nil},
+		{"every other L4 port", withSecond(func(svc *Service) { svc.Port = 0 }), nil},
+		{"another VIP", withSecond(func(svc *Service) { svc.VIP, svc.Port = ip(101), 80 }), nil},
 		{"protocol", func(s *State) { s.Services[0].Protocol = "" }, []string{`services[web].protocol: "" is unknown: use tcp, udp`}},
 
 		{"no VIP", func(s *State) { s.Services[0].VIP = netip.Addr{} }, []string{"services[web].vip: write an IPv4 address"}},
@@ -92,7 +103,7 @@ func TestValidate(t *testing.T) {
 		{"a RIP twice", func(s *State) {
 			s.Services[0].RealServers = append(s.Services[0].RealServers, RealServer{Address: ip(121)})
 		}, []string{"services[web].real_servers[192.168.57.121]: is listed twice: keep one"}},
-		{"a RIP in two services", second(func(*Service) {}), nil},
+		{"a RIP in two services", withSecond(func(*Service) {}), nil},
 
 		{"a static MAC", mac("02:00:00:00:01:21"), nil},
 		{"no MAC", mac("02:00:00:00:01"), []string{`services[web].real_servers[192.168.57.121].mac: "02:00:00:00:01" is not a MAC address, such as "02:00:00:00:01:22"`}},
@@ -101,11 +112,11 @@ func TestValidate(t *testing.T) {
 		{"the zero MAC", mac("00:00:00:00:00:00"), []string{`services[web].real_servers[192.168.57.121].mac: 00:00:00:00:00:00 is no host's own address: write the MAC of the real server's NIC`}},
 		{"two MACs", func(s *State) {
 			mac("02:00:00:00:01:21")(s)
-			second(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:22" })(s)
+			withSecond(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:22" })(s)
 		}, []string{"services[second].real_servers[192.168.57.121].mac: 192.168.57.121 has the MAC 02:00:00:00:01:21 in another service: write the same one, or none"}},
 		{"one MAC written twice", func(s *State) {
 			mac("02:00:00:00:01:ab")(s)
-			second(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:AB" })(s)
+			withSecond(func(svc *Service) { svc.RealServers[0].MAC = "02:00:00:00:01:AB" })(s)
 		}, nil},
 
 		{"scheduler", func(s *State) { s.Services[0].Scheduler = "maglef" }, []string{`services[web].scheduler: "maglef" is unknown: did you mean "maglev"?`}},
@@ -132,65 +143,6 @@ func TestValidate(t *testing.T) {
 			"services[web].timeouts.established: 24h0m0.000000001s is out of range: 1s to 24h",
 			"services[web].timeouts.syn_received: 0s is out of range: 1s to 24h",
 			"services[web].timeouts.fin_wait: -1s is out of range: 1s to 24h",
-		}},
-
-		{"ramps", func(s *State) { s.Services[0].SlowStart, s.Services[0].Gradual = Duration(time.Hour+1), Duration(-1) }, []string{
-			"services[web].slow_start: 1h0m0.000000001s is out of range: 0s to 1h",
-			"services[web].gradual: -1ns is out of range: 0s to 1h",
-		}},
-		{"the longest ramps", func(s *State) {
-			s.Services[0].SlowStart, s.Services[0].Gradual = Duration(time.Hour), Duration(time.Hour)
-		}, nil},
-		{"persistence", func(s *State) {
-			s.Services[0].Persistence, s.Services[0].PersistencePrefix = Duration(time.Second-1), 0
-		}, []string{
-			"services[web].persistence: 999.999999ms is out of range: 1s to 24h",
-			"services[web].persistence_prefix: 0 is out of range: 1 to 32",
-		}},
-		{"long persistence", func(s *State) {
-			s.Services[0].Persistence, s.Services[0].PersistencePrefix = Duration(24*time.Hour+1), 33
-		}, []string{
-			"services[web].persistence: 24h0m0.000000001s is out of range: 1s to 24h",
-			"services[web].persistence_prefix: 33 is out of range: 1 to 32",
-		}},
-		{"persistence of one second and one bit", func(s *State) { s.Services[0].Persistence, s.Services[0].PersistencePrefix = Duration(time.Second), 1 }, nil},
-		{"what becomes of flows", func(s *State) { s.Services[0].OnDown, s.Services[0].NoRealServer = "kill", "" }, []string{
-			`services[web].on_down: "kill" is unknown: use reschedule, keep, drop`,
-			`services[web].no_real_server: "" is unknown: use drop, port_unreachable`,
-		}},
-		{"no quorum", func(s *State) { s.Services[0].Quorum = 0 }, []string{"services[web].quorum: 0 is out of range: 1 to 4294967295"}},
-		{"a quorum that is never lost", func(s *State) { s.Services[0].Quorum, s.Services[0].Hysteresis = 2, 2 }, []string{
-			"services[web].hysteresis: 2 is not less than the quorum (2): a quorum is lost below quorum - hysteresis, so it would never be; use at most 1",
-		}},
-		{"watermarks", func(s *State) { s.Services[0].Quorum, s.Services[0].Hysteresis = 2, 1 }, nil},
-
-		{"a sorry server", sorry("192.168.57.119", "02:00:00:00:01:19"), nil},
-		{"a sorry server of another service", func(s *State) {
-			second(func(svc *Service) { svc.RealServers[0].Address = ip(119) })(s)
-			sorry("192.168.57.119", "")(s)
-		}, nil},
-		{"a real server as sorry server", sorry("192.168.57.121", ""), []string{
-			"services[web].sorry_server.address: 192.168.57.121 is a real server of this service: when the quorum is lost it is likely down itself; choose another host",
-		}},
-		{"the DIP as sorry server", sorry("192.168.57.120", ""), []string{
-			"services[web].sorry_server.address: 192.168.57.120 is the director's own address (DIP): the director cannot be its own real server",
-		}},
-		{"a sorry server beyond the segment", sorry("192.168.58.119", "zz"), []string{
-			"services[web].sorry_server.address: 192.168.58.119 is in no port's subnet: direct routing needs the real server on the director's own segment",
-			`services[web].sorry_server.mac: "zz" is not a MAC address, such as "02:00:00:00:01:22"`,
-		}},
-		{"a sorry server with two MACs", func(s *State) {
-			sorry("192.168.57.119", "02:00:00:00:01:19")(s)
-			second(func(svc *Service) { svc.RealServers[0] = RealServer{Address: ip(119), MAC: "02:00:00:00:01:20"} })(s)
-		}, []string{"services[second].real_servers[192.168.57.119].mac: 192.168.57.119 has the MAC 02:00:00:00:01:19 in another service: write the same one, or none"}},
-
-		{"thresholds", thresholds(2, 1), nil},
-		{"an upper threshold alone", thresholds(1, 0), nil},
-		{"a lower threshold alone", thresholds(0, 5), []string{
-			"services[web].real_servers[192.168.57.121].lower_threshold: 5 stands alone: it tells when a real server that has reached its upper_threshold gets flows again; give that too, or delete this",
-		}},
-		{"thresholds that are equal", thresholds(5, 5), []string{
-			"services[web].real_servers[192.168.57.121].lower_threshold: 5 is not less than upper_threshold (5): write a lower number, or none for three quarters of it",
 		}},
 
 		{"no check", func(s *State) { s.Services[0].HealthChecks = nil }, []string{
@@ -276,20 +228,7 @@ func TestValidate(t *testing.T) {
 		{"a relative path", check(func(c *HealthCheck) { c.Type, c.Path = CheckHTTP, "ok" }), []string{
 			`services[web].health_check.path: "ok": write a path that begins with / and holds no spaces`,
 		}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			s := validState()
-			tt.change(&s)
-			_, err := s.Validate(testSegment)
-			if tt.want == nil && err != nil {
-				t.Error(err)
-			}
-			if tt.want != nil {
-				wantMistakes(t, err, tt.want...)
-			}
-		})
-	}
+	})
 }
 
 // Without health.exec_dir no exec check is taken.
@@ -372,18 +311,6 @@ func TestValidateNotes(t *testing.T) {
 	s.Services[0].HealthChecks = append(s.Services[0].HealthChecks, newCheck(CheckICMP, s.Services[0]))
 	if notes, err := s.Validate(testSegment); err != nil || len(notes) != 0 {
 		t.Errorf("udp and icmp: notes %q, %v", notes, err)
-	}
-	s = validState()
-	s.Services[0].Quorum, s.Services[0].Hysteresis = 2, 1
-	s.Services[0].RealServers[0].Weight = 2
-	notes, err = s.Validate(testSegment)
-	want = []string{"services[web].quorum: the weights of the real servers add up to 2, which never reaches quorum + hysteresis (3): a lost quorum stays lost"}
-	if err != nil || !reflect.DeepEqual(notes, want) {
-		t.Errorf("notes %q, %v\nwant %q", notes, err, want)
-	}
-	s.Services[0].RealServers[0].Weight = 3
-	if notes, err := s.Validate(testSegment); err != nil || len(notes) != 0 {
-		t.Errorf("a quorum that can be reached: notes %q, %v", notes, err)
 	}
 	if notes, err := validState().Validate(testSegment); err != nil || len(notes) != 0 {
 		t.Errorf("a plain service: notes %q, %v", notes, err)
