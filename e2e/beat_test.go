@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"errors"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -21,34 +23,29 @@ func (h *host) startBeat(t *testing.T, address string) *beat {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, done := &beat{}, make(chan struct{})
-	t.Cleanup(func() { close(done); conn.Close() })
+	b := &beat{}
+	t.Cleanup(func() { conn.Close() })
 	go func() {
-		for tick := time.NewTicker(beatInterval); ; {
-			select {
-			case <-tick.C:
-				_, _ = conn.Write([]byte("?")) // while nobody is there to answer, an error of its own
-			case <-done:
-				tick.Stop()
-				return
-			}
+		for !errors.Is(err, net.ErrClosed) { // while nobody is there to answer, there are errors too
+			_, err = conn.Write([]byte("?"))
+			time.Sleep(beatInterval)
 		}
 	}()
-	go func() {
-		buf := make([]byte, 100)
-		for done != nil {
-			n, err := conn.Read(buf)
-			select {
-			case <-done:
-				return
-			default:
-			}
-			if err == nil && n > 0 {
-				b.note(time.Now())
-			}
-		}
-	}()
+	go b.listen(conn)
 	return b
+}
+
+func (b *beat) listen(conn net.Conn) {
+	answer := make([]byte, 100)
+	for {
+		_, err := conn.Read(answer)
+		switch {
+		case err == nil:
+			b.note(time.Now())
+		case errors.Is(err, net.ErrClosed):
+			return
+		}
+	}
 }
 
 func (b *beat) note(at time.Time) {
