@@ -176,6 +176,21 @@ scene_failure() {
   ! grep -q '^rs1 ' <<<"$pages" || fail "rs1 served a page after its death"
 }
 
+# Nothing is in force before it is known what it does, and nobody is cut off.
+scene_drain() {
+  say "What would change if rs2 went: turnout apply --dry-run"
+  grep -v "$(server_address rs2)" "$run/services.yaml" >"$run/without-rs2.yaml"
+  ask apply -f "$run/without-rs2.yaml" --dry-run
+  say "rs2 is drained instead: turnout drain $SERVICE $(server_address rs2) --deadline 10m"
+  ask drain "$SERVICE" "$(server_address rs2)" --deadline 10m
+  local pages
+  pages=$(fetch 50 1000)
+  print_pages "$pages"
+  all_served "$pages" 50
+  ! grep -q '^rs2 ' <<<"$pages" || fail "rs2 served a page while it was drained"
+  ask undrain "$SERVICE" "$(server_address rs2)"
+}
+
 # What rs2 has in hand it serves to the end: a removed real server keeps its flows for a few seconds.
 scene_removal() {
   say "rs2 is removed by the API while pages are fetched"
@@ -209,6 +224,7 @@ demo() {
   scene_pages
   scene_four_steps
   scene_failure
+  scene_drain
   scene_removal
   scene_tables
   say "All of it held. ($((SECONDS - begin)) s)"
