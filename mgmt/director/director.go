@@ -114,11 +114,11 @@ func (d *Director) Run(ctx context.Context) error {
 			m.answer(m.do())
 		case <-d.stale.wake:
 			d.publish(d.stale.take())
-		case now := <-refresh.C:
-			d.refresh(now)
-		case now := <-reap.C:
+		case <-refresh.C: // a tick may have waited, so what it says of the time is not used
+			d.refresh(time.Now())
+		case <-reap.C:
 			d.reap()
-			d.watchDrains(now)
+			d.watchDrains(time.Now())
 		case <-ctx.Done():
 			return nil
 		}

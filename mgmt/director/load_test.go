@@ -46,6 +46,9 @@ func TestShareGrowsInSteps(t *testing.T) {
 		}
 		last = now
 	}
+	if early := share(begun, time.Second, begun.Add(-time.Second)); early != sched.FullShare/steps {
+		t.Errorf("share %d before it began", early)
+	}
 	if first := share(begun, 30*time.Second, begun); first != sched.FullShare/steps {
 		t.Errorf("begins with %d", first)
 	}

@@ -133,6 +133,6 @@ func share(since time.Time, whole time.Duration, now time.Time) uint32 {
 	if whole <= 0 || gone >= whole {
 		return sched.FullShare
 	}
-	step := 1 + int64(gone)*(steps-1)/int64(whole)
+	step := 1 + int64(max(gone, 0))*(steps-1)/int64(whole)
 	return uint32(step * sched.FullShare / steps)
 }
