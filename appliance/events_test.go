@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
@@ -60,18 +61,18 @@ func TestEvents(t *testing.T) {
 func TestEventsAreFollowed(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "turnout.sock")
 	d := emitted()
-	stop := serveAt(t, socket, d)
+	stop, again := serveAt(t, socket, d), make(chan func(), 1)
 	var said int
 	text := follow(t, func(string) {
 		switch said++; said {
 		case 1:
 			stop()
-		case 2:
+		case 2: // it is tried in vain before
 			d.Events().Emit(events.VIP, "web", netip.Addr{}, "announced")
-			stop = serveAt(t, socket, d)
+			time.AfterFunc(reconnectInterval*3/2, func() { again <- serveAt(t, socket, d) })
 		}
 	}, []string{"no link", "waiting for the director at unix:" + socket, "announced"}, "events", "--since", "0", "--server", "unix:"+socket)
-	stop()
+	(<-again)()
 	if strings.Count(text, "no link") != 1 {
 		t.Errorf("an event is told twice:\n%s", text)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -147,12 +148,30 @@ func TestWatchSurvivesARestart(t *testing.T) {
 	}
 }
 
+// Ctrl-C ends what waits for an answer too, and is no failure.
+func TestWatchOfASilentDirectorEnds(t *testing.T) {
+	for _, command := range []string{"services --watch", "events"} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			interrupt()
+			<-r.Context().Done()
+		}))
+		var out bytes.Buffer
+		err := turnoutTo(ctx, &out, &out, nil, append(strings.Fields(command), "--server", server.URL)...)
+		if err != nil || out.Len() > 0 {
+			t.Errorf("%s: %v, %q", command, err, &out)
+		}
+		server.Close()
+	}
+}
+
 // serveAt serves an API on a socket until the function it returns is called.
 func serveAt(t *testing.T, socket string, d *apitest.Director) (stop func()) {
 	t.Helper()
 	s, err := api.Listen(api.Config{Listen: []string{"unix:" + socket}, Director: d, Metrics: http.NotFoundHandler()})
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return func() {}
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- s.Run(context.Background()) }()
