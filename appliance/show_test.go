@@ -78,6 +78,7 @@ func TestTables(t *testing.T) {
 		{"undrain", []string{"undrain", "web", "192.168.57.121"}},
 		{"drains-none", []string{"drains"}},
 		{"generations", []string{"generations"}},
+		{"explain", []string{"explain", "--protocol", "tcp", "--packet", "syn", "--src", "192.168.57.135:40000", "--dst", "192.168.57.100:80"}},
 	} {
 		t.Run(c.golden, func(t *testing.T) {
 			got, err := turnout(append(c.args, "--server", serveDirector(t, apitest.New()))...)
@@ -256,6 +257,7 @@ func TestFailures(t *testing.T) {
 		{"events of nobody", []string{"events", "--server", "unix:" + stale}, 1, "cannot reach the director"},
 		{"completion of no shell", []string{"completion", "ksh"}, 2, "ksh"},
 		{"manual without a folder", []string{"man"}, 2, "accepts 1 arg(s)"},
+		{"explain without --dst", []string{"explain", "--src", "192.168.57.135:40000", "--server", server}, 2, "--src and --dst are needed"},
 		{"limit no number", []string{"flows", "--limit", "many"}, 2, "--limit"},
 		{"limit too high", []string{"flows", "--limit", "20000", "--server", server}, 1, "query.limit: "},
 		{"client no address", []string{"flows", "--client", "me", "--server", server}, 1, "query.client: "},

@@ -120,8 +120,9 @@ func TestWatchInAPipe(t *testing.T) {
 	for command, word := range map[string]string{
 		"status": "VERSION", "services": "INBPS", "real-servers": "INPPS", "drains": "FLOWS LEFT", "flows": "EXPIRES IN", "ports": "DIP",
 		"lcores": "BUSY", "neighbours": "MAC", "drops": "REASON", "generations": "SAVED",
+		"explain --src 192.168.57.135:40000 --dst 192.168.57.100:80": "VERDICT",
 	} {
-		text := follow(t, nil, []string{word, word}, command, "--watch=100ms", "--server", server)
+		text := follow(t, nil, []string{word, word}, append(strings.Fields(command), "--watch=100ms", "--server", server)...)
 		if tables := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d$`).FindAllString(text, -1); len(tables) != 2 || strings.Contains(text, "\x1b") {
 			t.Errorf("%s: want two tables, each with its time and none with colours:\n%s", command, text)
 		}
