@@ -177,7 +177,9 @@ func TestHost(t *testing.T) {
 		{"swap", files{"/proc/swaps": "Filename Type Size Used Priority\n/dev/sda2 partition 1 0 -2"}, nil, []string{
 			"warning swap: memory may be swapped out to a disk => swapoff -a",
 		}},
-		{"the kernel's driver", files{nic + "/driver": "-> /sys/bus/pci/drivers/ixgbe"}, nil, []string{
+		{"the kernel's driver", files{
+			nic + "/driver": "-> /sys/bus/pci/drivers/ixgbe", group + "/devices/0000:3b:00.0/driver": "-> /sys/bus/pci/drivers/ixgbe",
+		}, nil, []string{
 			"error nic_driver: 0000:3b:00.0 is bound to the driver ixgbe => scripts/bind-nic.sh bind 0000:3b:00.0",
 		}},
 		{"no driver, nor vfio", files{nic + "/driver": gone, "/sys/bus/pci/drivers/vfio-pci/bind": gone}, nil, []string{
