@@ -16,8 +16,8 @@ import (
 // that is busy with something else.
 const (
 	silentLimit = 3610*time.Millisecond + 500*time.Millisecond
-	resignLimit = 610*time.Millisecond + 250*time.Millisecond
-	calmLimit   = 250 * time.Millisecond // when nothing is to be noticed
+	resignLimit = 610*time.Millisecond + 390*time.Millisecond
+	calmLimit   = 500 * time.Millisecond // when no takeover is to be noticed
 	checkDelay  = time.Second            // until keepalived asks turnout-check again
 )
 
