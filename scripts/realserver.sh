@@ -173,7 +173,8 @@ remove_unit() {
 print() {
   need_vips
   need_dev_name
-  echo "# On the real server, as root, in this order: the VIP comes last."
+  echo "# On the real server, as root, in this order: the VIP comes last, and only if all went well before."
+  echo "set -e"
   commands
   if [[ $boot == no ]]; then
     echo "# This lasts until the next boot; with --boot there is a systemd unit as well."

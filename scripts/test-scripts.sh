@@ -186,10 +186,20 @@ ip address replace $VIP/32 dev lo
 ip address replace 192.0.2.101/32 dev lo"
   local commands=$output
   same "the network after printing" "$(in_server ip -o address show to "$VIP")" ""
-  succeeds in_server sh -ec "$commands"
+  printed_stops_at_a_failure "$commands"
+  succeeds in_server sh -c "$commands"
   succeeds realserver --verify --vip "$VIP" --vip 192.0.2.101 --dev eth0
   undo_printed
   refuses 2 "do not go together" realserver --apply --verify --vip "$VIP" --dev eth0
+}
+
+# A VIP on lo without the ARP settings would take the clients of the whole segment.
+printed_stops_at_a_failure() {
+  mkdir -p "$tmp/failing"
+  printf '#!/bin/sh\nexit 1\n' >"$tmp/failing/sysctl"
+  chmod +x "$tmp/failing/sysctl"
+  refuses 1 "" in_server env PATH="$tmp/failing:$PATH" sh -c "$1"
+  same "the VIP after a sysctl that failed" "$(in_server ip -o address show to "$VIP")" ""
 }
 
 undo_printed() {
