@@ -29,7 +29,7 @@ type Flow struct {
 	Expiry     uint32 // tick at which the flow is gone
 	Start      uint16 // second at which the flow began, modulo 65536 (18 h): for showing its age
 	State      State
-	Flags      uint8 // the owner's; the table does not look at them
+	Pinned     uint8 // the owner's: 1 and the prefix length of the client whose template counts the flow, or 0
 }
 
 const flowSize = 20

@@ -32,7 +32,7 @@ func TestInsertReturnsZeroedFlow(t *testing.T) {
 	table := newTable(t, 2)
 	k := Key{Client: 0xc0a83987, ClientPort: 40000, VIPPort: 443, Service: 7}
 	f := put(t, table, k, 0, minute, Established)
-	f.Slot, f.Start, f.Flags = 1, 2, 3
+	f.Slot, f.Start, f.Pinned = 1, 2, 3
 	table.Remove(f)
 	got := *table.Insert(table.Hash(&k), &k, 0) // in the same slot
 	want := Flow{Client: 0xc0a83987, ClientPort: 40000, VIPPort: 443, Service: 7}

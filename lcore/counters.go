@@ -22,7 +22,10 @@ type Counters struct {
 	BusyCycles uint64 // TSC cycles of turns that received frames
 	Cycles     uint64 // TSC cycles of all turns
 
+	Unpinned uint64 // new flows of services with persistence for whose clients there was no room for a template
+
 	Epoch uint64 // of the snapshot in use; those before are no longer looked at
+	Tick  uint64 // of the flow table's clock
 	Flows flowtable.Stats
 }
 

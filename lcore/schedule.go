@@ -7,20 +7,44 @@ import (
 	"turnout/sched"
 )
 
+// A choice is the scheduler's, or that of the client's persistence template.
+type choice struct {
+	table *sched.Table
+	hash  uint64 // of the packet
+	old   uint16 // slot that the client's template names, or flowtable.NoSlot
+	slot  uint16 // slot chosen, or sched.None
+}
+
+// pick chooses the real server of a flow that has none.
+func (w *Worker) pick(s *Snapshot, svc *service, key *flowtable.Key) choice {
+	c := choice{table: svc.table(), hash: packetHash(s, svc, key), old: flowtable.NoSlot}
+	if w.persists(svc) {
+		c.old = w.templates.Find(flowtable.ClientOf(key.Service, key.Client, svc.prefix), w.now)
+	}
+	if c.slot = c.old; !s.takes(svc, c.old) {
+		c.slot = c.table.Pick(c.hash, &w.cursors[key.Service])
+	}
+	return c
+}
+
+// untracked is the choice for a packet of a flow that is not remembered, the same for all of its packets.
+func (c *choice) untracked() uint16 {
+	if c.slot == c.old {
+		return c.old
+	}
+	return c.table.PickByHash(c.hash)
+}
+
 // reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
 func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow, reopened bool) uint32 {
-	key := &w.keys[i&(BurstSize-1)]
-	slot := svc.table().Pick(packetHash(s, svc, key), &w.cursors[key.Service])
-	if slot == sched.None {
+	choice := w.pick(s, svc, &w.keys[i&(BurstSize-1)])
+	if choice.slot == sched.None {
 		return noReal
 	}
-	if counter, ok := s.counterOf(f); ok {
-		w.reals[counter&(MaxReals-1)].add(f.State, ^uint64(0))
-	}
-	f.Slot = slot
-	at := svc.first + uint32(slot)
+	w.leave(s, f)
+	w.join(s, svc, f, &choice)
+	at := svc.first + uint32(f.Slot)
 	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
-	c.add(f.State, 1)
 	if reopened {
 		c.Connections++
 		f.Start = w.seconds()
@@ -30,14 +54,12 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow,
 	return at
 }
 
-// schedule picks the real server of a new flow and remembers it. Without an entry in the flow table the packet's hash
-// alone decides, so that the flow's later packets find the same real server.
+// schedule picks the real server of a new flow and remembers it. Without an entry in the flow table what is the same for
+// all of its packets decides, so that they find the same real server.
 func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
-	hash := packetHash(s, svc, key)
-	table := svc.table()
-	slot := table.Pick(hash, &w.cursors[key.Service])
-	if slot == sched.None {
+	choice := w.pick(s, svc, key)
+	if choice.slot == sched.None {
 		return noReal
 	}
 	state := firstState(svc, p)
@@ -46,14 +68,32 @@ func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 		f = w.flows.Insert(w.hashes[i&(BurstSize-1)], key, w.now)
 	}
 	if f == nil {
-		return svc.first + uint32(table.PickByHash(hash))
+		return svc.first + uint32(choice.untracked())
 	}
-	f.Slot, f.State, f.Start, f.Expiry = slot, state, w.seconds(), w.now+svc.timeouts[state&7]
-	at := svc.first + uint32(slot)
-	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
-	c.Connections++
-	c.add(state, 1)
+	f.State, f.Start, f.Expiry = state, w.seconds(), w.now+svc.timeouts[state&7]
+	w.join(s, svc, f, &choice)
+	at := svc.first + uint32(f.Slot)
+	w.reals[s.reals[at].counter&(MaxReals-1)].Connections++
 	return at
+}
+
+// join puts a flow on the real server chosen, and counts it there.
+func (w *Worker) join(s *Snapshot, svc *service, f *flowtable.Flow, c *choice) {
+	f.Slot = c.slot
+	if w.persists(svc) {
+		w.pin(s, svc, f, c)
+	}
+	w.reals[s.reals[svc.first+uint32(f.Slot)].counter&(MaxReals-1)].add(f.State, 1)
+}
+
+// leave takes a flow off its real server's counts, and off its client's template.
+func (w *Worker) leave(s *Snapshot, f *flowtable.Flow) {
+	if counter, ok := s.counterOf(f); ok {
+		w.reals[counter&(MaxReals-1)].add(f.State, ^uint64(0))
+	}
+	if f.Pinned != 0 {
+		w.unpin(s, f)
+	}
 }
 
 // firstState is the state of a flow that begins with this packet, as far as the director knows.
@@ -67,7 +107,8 @@ func firstState(svc *service, p *pending) flowtable.State {
 // packetHash is the keyed hash that picks the real server: the same on every director with the same key.
 func packetHash(s *Snapshot, svc *service, key *flowtable.Key) uint64 {
 	ports := uint64(key.ClientPort&svc.portMask)<<16 | uint64(key.VIPPort&svc.portMask)
-	addresses := uint64(key.Client&svc.clientMask)<<32 | uint64(svc.vip)
+	client := key.Client & (^uint32(0) << (addressBits - svc.hashed))
+	addresses := uint64(client)<<32 | uint64(svc.vip)
 	h := fold(addresses^s.maglevKey[0], ports^s.maglevKey[1])
 	return fold(h^s.maglevKey[1], s.maglevKey[0])
 }

@@ -2,6 +2,7 @@ package lcore
 
 import (
 	"sync/atomic"
+	"unsafe"
 
 	"turnout/flowtable"
 	"turnout/lcore/frame"
@@ -30,7 +31,7 @@ type ServiceSpec struct {
 	Unreachable bool // what no real server can take is answered by ICMP port unreachable
 	Timeouts    Timeouts
 
-	// A new flow goes where the client's flows before went, until Persistence ticks after the last of them; 0: it does
+	// A new flow goes where the client's flows before went, until Persistence ticks after the last of them; 0: it need
 	// not. The first PersistencePrefix bits of an address, at most 32, make a client.
 	Persistence       uint32
 	PersistencePrefix uint8
@@ -98,11 +99,14 @@ type service struct {
 	vipIndex    uint16
 	portMask    uint16 // all ones where the L4 ports are hashed, else 0
 	timeouts    Timeouts
-	clientMask  uint32 // the bits of the client address that are hashed
+	persistence uint32 // ticks, or 0
+	prefix      uint8  // bits of the client address that make a client, where there is persistence
+	hashed      uint8  // bits of the client address that are hashed
 	udp         bool
 	unreachable bool
-	_           [2]byte
 }
+
+var _ [64]byte = [unsafe.Sizeof(service{})]byte{}
 
 // real is what the lcores know of a real server of a service.
 type real struct {
@@ -153,19 +157,31 @@ func (svc *service) table() *sched.Table {
 	return noTable
 }
 
-// masks say of each HashKey what of client address and L4 ports is hashed.
-var masks = [...]struct {
-	client uint32
-	ports  uint16
-}{HashTuple: {1<<32 - 1, 1<<16 - 1}, HashSource: {client: 1<<32 - 1}, HashDestination: {}}
+// addressBits is the length of a client address.
+const addressBits = 32
+
+// hashOf tells how many bits of the client address are hashed, and the mask of the L4 ports. Where there is persistence,
+// what is the same for all of a client's flows is hashed: so directors that share no templates agree all the same.
+func hashOf(spec *ServiceSpec) (bits uint8, ports uint16) {
+	switch {
+	case spec.Hash == HashDestination:
+		return 0, 0
+	case spec.Persistence != 0:
+		return min(spec.PersistencePrefix, addressBits), 0
+	case spec.Hash == HashSource:
+		return addressBits, 0
+	}
+	return addressBits, 1<<16 - 1
+}
 
 func (s *Snapshot) addService(spec *ServiceSpec) {
 	svc := &s.services[spec.ID]
 	*svc = service{
 		holder: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP,
-		clientMask: masks[spec.Hash].client, portMask: masks[spec.Hash].ports,
-		timeouts: spec.Timeouts, udp: spec.Protocol == frame.ProtocolUDP, unreachable: spec.Unreachable,
+		timeouts: spec.Timeouts, persistence: spec.Persistence, prefix: min(spec.PersistencePrefix, addressBits),
+		udp: spec.Protocol == frame.ProtocolUDP, unreachable: spec.Unreachable,
 	}
+	svc.hashed, svc.portMask = hashOf(spec)
 	if svc.holder == nil {
 		svc.holder = noHolder
 	}

@@ -15,10 +15,11 @@ type Config struct {
 	Queue     Queue
 	Punt      *Ring // frames for the management
 	Burst     *Burst
-	TSCHz     uint64    // cycles of the TSC in a second
-	Flows     int       // live flows that the flow table holds
-	FlowKey   [2]uint64 // keys the flow table's hash; random per process
-	FirstPick uint32    // where rr and wrr begin: lcores that differ do not all begin with the same real server
+	TSCHz     uint64               // cycles of the TSC in a second
+	Flows     int                  // live flows that the flow table holds
+	FlowKey   [2]uint64            // keys the flow table's hash; random per process
+	FirstPick uint32               // where rr and wrr begin: lcores that differ do not all begin with the same real server
+	Templates *flowtable.Templates // of all lcores; nil: no service has persistence
 }
 
 // Worker forwards the frames of one queue on one lcore. New, Run and Close are called on that lcore; Publish, Stop,
@@ -28,15 +29,16 @@ type Worker struct {
 	mailbox  atomic.Pointer[Request]
 	stop     atomic.Bool
 
-	queue    Queue
-	burst    *Burst
-	punts    *Ring
-	flows    *flowtable.Table
-	counters *Counters
-	reals    *[MaxReals]RealCounters
-	cursors  *[1 << 16]uint32 // by service: where rr and wrr go on
-	limits   limits
-	clock    clock
+	queue     Queue
+	burst     *Burst
+	punts     *Ring
+	flows     *flowtable.Table
+	templates *flowtable.Templates
+	counters  *Counters
+	reals     *[MaxReals]RealCounters
+	cursors   *[1 << 16]uint32 // by service: where rr and wrr go on
+	limits    limits
+	clock     clock
 
 	longSleep uint64 // a turn of this many TSC cycles has slept long: half a millisecond
 	slept     uint   // how often
@@ -52,7 +54,7 @@ type Worker struct {
 
 // New makes a worker and its flow table. Its memory is taken on the NUMA node of the calling thread.
 func New(c Config) (*Worker, error) {
-	w := &Worker{queue: c.Queue, burst: c.Burst, punts: c.Punt, clock: newClock(c.TSCHz), longSleep: c.TSCHz / 2000}
+	w := &Worker{queue: c.Queue, burst: c.Burst, punts: c.Punt, templates: c.Templates, clock: newClock(c.TSCHz), longSleep: c.TSCHz / 2000}
 	w.snapshot.Store(Compile(&Spec{}))
 	var err error
 	if w.flows, err = flowtable.New(c.Flows, c.FlowKey); err != nil {
@@ -171,9 +173,7 @@ func (w *Worker) sweep(s *Snapshot) {
 	}
 	left := w.flows.Left()
 	for i := range left {
-		if counter, ok := s.counterOf(&left[i]); ok {
-			w.reals[counter&(MaxReals-1)].add(left[i].State, ^uint64(0))
-		}
+		w.leave(s, &left[i])
 	}
 	w.flows.ClearLeft()
 }
@@ -193,6 +193,7 @@ func (w *Worker) count(s *Snapshot, last uint64) {
 		c.BusyCycles += b.TSC - last
 	}
 	c.Epoch = s.epoch
+	c.Tick = uint64(w.now)
 	c.Flows = w.flows.Stats
 }
 
