@@ -59,8 +59,9 @@ type PortConfig struct {
 
 // FlowTableConfig sizes the flow tables. Entries are live flows per lcore.
 type FlowTableConfig struct {
-	Entries     int `mapstructure:"entries" doc:"live IPv4 flows that each lcore holds; 64 bytes each"`
-	EntriesIPv6 int `mapstructure:"entries_ipv6" doc:"reserved for IPv6, which is not available in this version: leave it out"`
+	Entries            int `mapstructure:"entries" doc:"live IPv4 flows that each lcore holds; 64 bytes each"`
+	PersistenceEntries int `mapstructure:"persistence_entries" doc:"clients of services with persistence whose real server is known, over all lcores; 32 bytes each"`
+	EntriesIPv6        int `mapstructure:"entries_ipv6" doc:"reserved for IPv6, which is not available in this version: leave it out"`
 }
 
 // MgmtConfig says who may reach the API.
@@ -99,7 +100,7 @@ type MetricsConfig struct {
 func defaultConfig() Config {
 	return Config{
 		DPDK:          DPDKConfig{Lcores: []int{1}, Hugepages: true, MemoryMB: 512, EALArgs: []string{}},
-		FlowTable:     FlowTableConfig{Entries: 1 << 20, EntriesIPv6: 1 << 18},
+		FlowTable:     FlowTableConfig{Entries: 1 << 20, PersistenceEntries: 1 << 16, EntriesIPv6: 1 << 18},
 		MaglevKeyFile: "/var/lib/turnout/maglev.key",
 		Mgmt:          MgmtConfig{Listen: []string{"unix:/run/turnout.sock", "127.0.0.1:9180"}, SocketGroup: "turnout"},
 		Health:        HealthConfig{ExecUser: "nobody"},

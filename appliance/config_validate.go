@@ -33,6 +33,9 @@ const (
 	minFlows = 1024
 	maxFlows = 1 << 30 // 64 GiB a table
 
+	minTemplates = 1024
+	maxTemplates = 1 << 26 // 2 GiB
+
 	minMTU = 1280 // RFC 8200 section 5: what every link carries
 	maxMTU = 1500
 
@@ -225,6 +228,7 @@ func parseMAC(text string) (frame.MAC, bool) {
 
 func (f *FlowTableConfig) validate(m *store.Mistakes) {
 	between("flow_table.entries", f.Entries, m, minFlows, maxFlows)
+	between("flow_table.persistence_entries", f.PersistenceEntries, m, minTemplates, maxTemplates)
 	if f.EntriesIPv6 != defaultConfig().FlowTable.EntriesIPv6 {
 		m.Add("flow_table.entries_ipv6", "IPv6 is %s: delete this key", notAvailable)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/yerden/go-dpdk/eal"
 	"go.uber.org/zap"
 
+	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/port"
 	"turnout/mgmt/director"
@@ -24,12 +25,13 @@ const (
 
 // lcores are the workers and how they are spoken to.
 type lcores struct {
-	workers []director.Lcore
-	punts   []*lcore.Ring
-	inject  *lcore.Ring
-	bursts  []*lcore.Burst
-	queues  []*port.Queue
-	ended   []<-chan error
+	workers   []director.Lcore
+	templates *flowtable.Templates
+	punts     []*lcore.Ring
+	inject    *lcore.Ring
+	bursts    []*lcore.Burst
+	queues    []*port.Queue
+	ended     []<-chan error
 }
 
 // prepareHost looks for what would make this host answer for the DIP by another way, and frees the lcores' CPUs.
@@ -106,6 +108,9 @@ func (a *Appliance) launchLcores() (err error) {
 	if l.inject, err = lcore.NewRing(injectRingFrames); err != nil {
 		return err
 	}
+	if l.templates, err = flowtable.NewTemplates(a.config.FlowTable.PersistenceEntries); err != nil {
+		return err
+	}
 	for i := range a.config.DPDK.Lcores {
 		if err := l.addBuffers(); err != nil {
 			return err
@@ -156,7 +161,7 @@ func (a *Appliance) launchLcore(index int, id uint, flowKey [16]byte) error {
 		var err error
 		w, err = lcore.New(lcore.Config{
 			Queue: a.lcores.queues[index], Punt: a.lcores.punts[index], Burst: a.lcores.bursts[index], TSCHz: port.TSCHz(),
-			Flows: a.config.FlowTable.Entries, FirstPick: uint32(index),
+			Flows: a.config.FlowTable.Entries, FirstPick: uint32(index), Templates: a.lcores.templates,
 			FlowKey: [2]uint64{binary.NativeEndian.Uint64(flowKey[:8]), binary.NativeEndian.Uint64(flowKey[8:])},
 		})
 		made <- err
@@ -195,6 +200,9 @@ func (a *Appliance) stopLcores() error {
 	}
 	if l.inject != nil {
 		errs = append(errs, l.inject.Close())
+	}
+	if l.templates != nil {
+		errs = append(errs, l.templates.Close())
 	}
 	return errors.Join(errs...)
 }

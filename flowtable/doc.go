@@ -45,6 +45,12 @@
 // Time is a count of 1/16 s ticks that the owner hands in; it may start
 // anywhere and wrap. A flow may be given at most 2^31-1 ticks to live.
 //
+// # Templates
+//
+// Templates remember clients instead of flows, for services with persistence.
+// They are the one thing here that lcores share, by compare-and-swap.
+//
 // Reading order: flow.go, bucket.go, table.go, insert.go, left.go, sweep.go;
-// state.go and memory.go stand alone.
+// state.go and memory.go stand alone, and so do templates.go (how lcores use
+// them) and templates_list.go (how the management does).
 package flowtable

@@ -31,12 +31,14 @@
 //
 // Frames, bursts, rings, counters and the flow table lie off the Go heap. Snapshots lie on it: they are made by
 // Compile, never changed, and published by one atomic pointer; Counters.Epoch tells which of them an lcore has moved on
-// to. Counters are written by plain stores of 8 bytes and read by atomic loads.
+// to. Counters are written by plain stores of 8 bytes and read by atomic loads. What all lcores share and change are the
+// persistence templates, looked at when a flow of a service with persistence begins or ends, and then only.
 //
 // # Reading order
 //
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
-// stages), schedule.go (who gets a new flow); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go
-// (how much is punted), assign.go (which lcore polls which queue), counters.go, mailbox.go (asking an lcore), explain.go
-// (what would become of a packet), clock.go, ring.go (frames to and from the management), memory.go.
+// stages), schedule.go (who gets a new flow), persist.go (and who where clients keep their real server); snapshot.go,
+// lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which lcore polls which
+// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), clock.go, ring.go
+// (frames to and from the management), memory.go.
 package lcore

@@ -66,12 +66,16 @@ func newWorker(t testing.TB, queue lcore.Queue, flows int, s *lcore.Spec) (*lcor
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
+	templates, err := flowtable.NewTemplates(64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}, Templates: templates})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		for _, err := range []error{w.Close(), burst.Free()} {
+		for _, err := range []error{w.Close(), burst.Free(), templates.Close()} {
 			if err != nil {
 				t.Error(err)
 			}
@@ -84,6 +88,10 @@ func newWorker(t testing.TB, queue lcore.Queue, flows int, s *lcore.Spec) (*lcor
 // TestTurnsAllocateNothing runs whole turns of every kind of work.
 func TestTurnsAllocateNothing(t *testing.T) {
 	arpRequest, segment := arp(vip), tcp(t, 40000, 80, "A")
+	persistentSegment, spec := tcp(t, 40000, 81, "S"), town(t)
+	svc := service(t, 9, vip, 6, 81, 20, up, up)
+	svc.Persistence, svc.PersistencePrefix = 16, 32
+	spec.Services = append(spec.Services, svc)
 	for _, c := range []struct {
 		name  string
 		model []byte
@@ -91,13 +99,16 @@ func TestTurnsAllocateNothing(t *testing.T) {
 		step  uint64 // cycles a turn takes
 		want  func(c lcore.Counters) bool
 	}{
+		{"new flows of persistent clients", persistentSegment, 1 << 31, tscHz, func(c lcore.Counters) bool {
+			return c.Flows.Expirations > 5_000 && c.Unpinned > 500 && c.Unpinned < 30_000
+		}},
 		{"known flows", segment, 1 << 10, 5000, func(c lcore.Counters) bool { return c.Flows.Inserts == 1<<10 }},
 		{"new flows", segment, 1 << 31, 5000, func(c lcore.Counters) bool { return c.Flows.Inserts > 30_000 }},
 		{"flows that expire", segment, 1 << 31, 10 * tscHz, func(c lcore.Counters) bool { return c.Flows.Expirations > 5_000 }},
 		{"a full table", segment, 1 << 31, 0, func(c lcore.Counters) bool { return c.Flows.Full > 10_000 }},
 		{"punts", arpRequest, 1, tscHz, func(c lcore.Counters) bool { return c.Punted[lcore.PuntARP] > 30_000 }},
 		{"punts over the limit", arpRequest, 1, 0, func(c lcore.Counters) bool { return c.Drops[lcore.ReasonPuntLimited] > 30_000 }},
-		{"drops", tcp(t, 40000, 81, "S"), 1, 5000, func(c lcore.Counters) bool { return c.Drops[lcore.ReasonNoService] > 30_000 }},
+		{"drops", tcp(t, 40000, 82, "S"), 1, 5000, func(c lcore.Counters) bool { return c.Drops[lcore.ReasonNoService] > 30_000 }},
 	} {
 		g := newGenerator(t, c.model, c.flows)
 		g.step = c.step
@@ -105,7 +116,7 @@ func TestTurnsAllocateNothing(t *testing.T) {
 		if c.step == 0 {
 			table = 1 << 10
 		}
-		w, punts := newWorker(t, g, table, town(t))
+		w, punts := newWorker(t, g, table, spec)
 		request := &lcore.Request{Out: make([]flowtable.Flow, 100)}
 		buf := make([]byte, lcore.RingFrameMax)
 		perTurn := testing.AllocsPerRun(600, func() {

@@ -47,23 +47,23 @@ var timeouts = lcore.Timeouts{
 // service makes a service of real servers in the states given. They are numbered from first on: by MAC, and by counter.
 func service(t testing.TB, id uint16, vip uint32, protocol uint8, port uint16, first uint32, states ...lcore.RealState) lcore.ServiceSpec {
 	t.Helper()
-	scheduler, err := sched.Lookup("maglev")
-	if err != nil {
-		t.Fatal(err)
-	}
 	spec := lcore.ServiceSpec{ID: id, VIP: vip, Protocol: protocol, Port: port, Timeouts: timeouts}
-	var servers []sched.Server
 	for i, state := range states {
 		n := int(first) + i
 		spec.Reals = append(spec.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
-		servers = append(servers, sched.Server{ID: "rs " + letter(n), Slot: uint16(i), Weight: 1, Usable: state == lcore.RealUp, Share: sched.FullShare})
 	}
-	plan, err := scheduler.Plan(servers, sched.Options{TableSize: 251})
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec.Table = holderOf(plan.Table(servers, 0))
+	spec.Table = holderOf(tableOf(t, "maglev", serversOf(&spec)))
 	return spec
+}
+
+// serversOf lists the real servers of a service for its scheduler, all of the same weight.
+func serversOf(spec *lcore.ServiceSpec) (servers []sched.Server) {
+	for slot, r := range spec.Reals {
+		servers = append(servers, sched.Server{
+			ID: "rs " + letter(int(r.Counter)), Slot: uint16(slot), Weight: 1, Usable: r.State == lcore.RealUp, Share: sched.FullShare,
+		})
+	}
+	return servers
 }
 
 // holderOf makes a holder of a table.
@@ -80,10 +80,11 @@ func spec(services ...lcore.ServiceSpec) *lcore.Spec {
 // bench is a worker over a memory queue.
 type bench struct {
 	*lcore.Worker
-	queue *memory.Queue
-	punts *lcore.Ring
-	burst *lcore.Burst
-	began uint64 // TSC at which the first step of a story began
+	queue     *memory.Queue
+	punts     *lcore.Ring
+	burst     *lcore.Burst
+	templates *flowtable.Templates
+	began     uint64 // TSC at which the first step of a story began
 }
 
 // newBench makes a bench that lives as long as the test.
@@ -119,21 +120,22 @@ func newQueue(t testing.TB) *memory.Queue {
 func openBench(queue *memory.Queue, flows int, s *lcore.Spec) (*bench, error) {
 	punts, err1 := lcore.NewRing(1024)
 	burst, err2 := lcore.NewBurst()
-	if err := errors.Join(err1, err2); err != nil {
+	templates, err3 := flowtable.NewTemplates(64)
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 	queue.Reset()
 	queue.Now, queue.Step = tscHz+tscHz/32, 1000 // amid a tick
-	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}})
+	w, err := lcore.New(lcore.Config{Queue: queue, Punt: punts, Burst: burst, TSCHz: tscHz, Flows: flows, FlowKey: [2]uint64{3, 4}, Templates: templates})
 	if err != nil {
 		return nil, err
 	}
 	w.Publish(lcore.Compile(s))
-	return &bench{Worker: w, queue: queue, punts: punts, burst: burst}, nil
+	return &bench{Worker: w, queue: queue, punts: punts, burst: burst, templates: templates}, nil
 }
 
 func (b *bench) close() error {
-	return errors.Join(b.Worker.Close(), b.punts.Close(), b.burst.Free())
+	return errors.Join(b.Worker.Close(), b.punts.Close(), b.burst.Free(), b.templates.Close())
 }
 
 // run sends frames through the worker and returns what became of each.

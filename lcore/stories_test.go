@@ -9,6 +9,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 
+	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/frame"
 )
@@ -56,7 +57,7 @@ func echo(t testing.TB, dst string, kind uint8) []byte {
 }
 
 func stories(t testing.TB) []story {
-	return slices.Concat(forwardStories(t), rescheduleStories(t), loopStories(t), dropStories(t), puntStories(t))
+	return slices.Concat(forwardStories(t), rescheduleStories(t), persistenceStories(t), loopStories(t), dropStories(t), puntStories(t))
 }
 
 // forwardStories tell of frames that reach a real server.
@@ -170,6 +171,70 @@ func rescheduleStories(t testing.TB) []story {
 			{frame: syn, want: "forward a"},
 			{after: 61 * time.Second, spec: spec(web(t, draining, up, up)), frame: ack, want: "forward b"},
 		}, tally: map[string]tally{"a": {connections: 1}, "b": {connections: 1, active: 1}}},
+	}
+}
+
+// persistent is a state of one service whose clients, of /31 networks, keep their real server for two minutes.
+func persistent(t testing.TB, states ...lcore.RealState) *lcore.Spec {
+	svc := web(t, states...)
+	svc.Persistence, svc.PersistencePrefix = 120*flowtable.TicksPerSecond, 31
+	svc.Table = holderOf(tableOf(t, "rr", serversOf(&svc)))
+	return spec(svc)
+}
+
+// persistenceStories tell of clients that keep their real server.
+func persistenceStories(t testing.TB) []story {
+	syn := func(port uint16) []byte { return tcp(t, port, 80, "S") }
+	neighbour := with(syn(40000), put(atSource+3, 134), checksum) // 192.168.57.134
+	stranger := with(syn(40000), put(atSource+3, 136), checksum)
+	return []story{
+		{name: "persistence_keeps_the_client", spec: persistent(t, up, up, up), steps: []step{
+			{frame: syn(40000), want: "forward a"},
+			{frame: stranger, want: "forward b"},
+			{frame: neighbour, want: "forward a"},
+			{frame: syn(40001), want: "forward a"},
+			{after: time.Second, frame: tcp(t, 40002, 80, "R"), want: "forward a"}, // leaves no flow behind
+			{frame: with(stranger, put(atL4, 1, 2)), want: "forward b"},
+		}, tally: map[string]tally{"a": {connections: 3, inactive: 3}, "b": {connections: 2, inactive: 2}}},
+		{name: "persistence_outlives_the_flows", spec: persistent(t, up, up, up), steps: []step{
+			{frame: syn(40000), want: "forward a"},
+			{after: 61 * time.Second, frame: stranger, want: "forward b"},    // the first flow has ended
+			{after: 115 * time.Second, frame: syn(40001), want: "forward a"}, // but the client is known still
+			{after: 61 * time.Second, frame: stranger, want: "forward b"},
+			{after: 125 * time.Second, frame: syn(40002), want: "forward c"}, // until two minutes after its last flow
+		}},
+		{name: "persistence_honours_a_drain", spec: persistent(t, up, up, up), steps: []step{
+			{frame: syn(40000), want: "forward a"},
+			{spec: persistent(t, draining, up, up), frame: syn(40000), want: "forward a"},
+			{frame: syn(40001), want: "forward c"},
+			{frame: syn(40002), want: "forward c"},                                  // the client has moved
+			{spec: persistent(t, up, up, up), frame: syn(40003), want: "forward c"}, // and stays
+		}},
+		{name: "persistence_after_a_death", spec: persistent(t, up, up, up), steps: []step{
+			{frame: syn(40000), want: "forward a"},
+			{frame: syn(40001), want: "forward a"},
+			{spec: persistent(t, gone, up, up), frame: syn(40000), want: "forward c"},
+			{frame: syn(40001), want: "forward c"}, // all of the client's flows go to one real server
+		}, tally: map[string]tally{"a": {connections: 2}, "c": {rescheduled: 2, inactive: 2}}},
+		{name: "persistence_of_a_reopened_connection", spec: persistent(t, up, up, up), steps: []step{
+			{frame: syn(40000), want: "forward a"},
+			{frame: tcp(t, 40000, 80, "A"), want: "forward a"},
+			{frame: tcp(t, 40000, 80, "FA"), want: "forward a"},
+			{frame: stranger, want: "forward b"},
+			{frame: syn(40000), want: "forward a"},
+		}, tally: map[string]tally{"a": {connections: 2, inactive: 1}}},
+		{name: "persistence_without_room", spec: persistent(t, up, up, up), before: fillTemplates, steps: []step{
+			{frame: syn(40000), want: "forward a"}, // by the client's hash
+			{frame: syn(40001), want: "forward a"},
+			{frame: neighbour, want: "forward a"},
+		}},
+	}
+}
+
+// fillTemplates leaves no room for another client.
+func fillTemplates(b *bench) {
+	for n := range uint32(1000) {
+		b.templates.Bind(flowtable.ClientOf(9, n, 32), flowtable.NoSlot, 0, 0)
 	}
 }
 

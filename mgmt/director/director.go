@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/frame"
 	"turnout/mgmt/api"
@@ -19,7 +20,7 @@ import (
 	"turnout/mgmt/store"
 )
 
-// Config says what a Director works with. All fields must be set but PeerMACs.
+// Config says what a Director works with. All fields must be set but PeerMACs and Templates.
 type Config struct {
 	Version   string
 	Store     *store.Store
@@ -32,6 +33,7 @@ type Config struct {
 	DIP       netip.Prefix
 	Exec      bool // health checks of type exec may be asked for
 	Lcores    []Lcore
+	Templates *flowtable.Templates // of the lcores
 	Drains    *store.Drains
 	Events    *events.Hub
 	Log       *zap.Logger
@@ -96,7 +98,7 @@ const reapInterval = time.Second
 func New(c Config) *Director {
 	d := &Director{
 		config: c, started: time.Now(), messages: make(chan message, 1024), ended: make(chan struct{}), stale: newStale(), standby: c.Role == api.RoleStandby,
-		registry: newRegistry(), compiled: map[serviceKey]*compiled{},
+		registry: newRegistry(c.Templates), compiled: map[serviceKey]*compiled{},
 	}
 	d.view.Store(&view{role: c.Role})
 	return d

@@ -18,6 +18,9 @@ func (d *Director) Snapshot() *metrics.Reading {
 		Drops: books.Drops, Punted: map[string]uint64{}, Events: d.config.Events.Counts(), Injected: books.Injected,
 		Generated: books.Generated, Consumed: books.Consumed, Held: books.Held,
 	}
+	if t := d.config.Templates; t != nil {
+		r.Persistence.Entries, r.Persistence.Capacity = uint64(t.Entries(d.tick())), uint64(t.Capacity())
+	}
 	checks := d.config.Health()
 	for _, svc := range v.services {
 		r.Services = append(r.Services, d.measureService(v, svc, checks))
@@ -31,11 +34,22 @@ func (d *Director) Snapshot() *metrics.Reading {
 	for i := range d.config.Lcores {
 		c := d.config.Lcores[i].ReadCounters()
 		r.Lcores = append(r.Lcores, d.measureLcore(i, &c))
+		r.Persistence.Full += c.Unpinned
 		for k, n := range c.Punted {
 			r.Punted[lcore.PuntKind(k).String()] += n
 		}
 	}
 	return r
+}
+
+// tick is that of the lcore that looked at the clock last: one that sleeps is behind.
+func (d *Director) tick() (latest uint32) {
+	for i := range d.config.Lcores {
+		if tick := uint32(d.config.Lcores[i].ReadCounters().Tick); i == 0 || int32(tick-latest) > 0 {
+			latest = tick
+		}
+	}
+	return latest
 }
 
 func (d *Director) measureService(v *view, svc *serviceView, checks map[health.Key]health.Status) metrics.Service {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/mgmt/store"
 )
@@ -14,11 +15,12 @@ import (
 // registry hands out the numbers by which the lcores know things: service ids, slots of real servers within a service,
 // and indexes of counters. A number that was given back is handed out again only when no lcore holds a flow under it.
 type registry struct {
-	services map[serviceKey]*identity
-	ids      numbers
-	counters numbers
-	retired  map[realKey]totals // counts under numbers given back
-	now      func() time.Time
+	services  map[serviceKey]*identity
+	templates *flowtable.Templates // nil: there are none
+	ids       numbers
+	counters  numbers
+	retired   map[realKey]totals // counts under numbers given back
+	now       func() time.Time
 }
 
 // removalGrace is how long a real server that was removed from a service keeps its flows, so that requests under way are
@@ -72,9 +74,9 @@ const maxSlots = 1<<16 - 1
 
 var errTooMany = errors.New("no more numbers for services or real servers: wait until the flows of removed ones have ended, or restart")
 
-func newRegistry() *registry {
+func newRegistry(templates *flowtable.Templates) *registry {
 	return &registry{
-		services: map[serviceKey]*identity{}, retired: map[realKey]totals{}, now: time.Now,
+		services: map[serviceKey]*identity{}, templates: templates, retired: map[realKey]totals{}, now: time.Now,
 		ids: numbers{limit: 1 << 16}, counters: numbers{limit: lcore.MaxReals},
 	}
 }
@@ -199,7 +201,7 @@ func (r *registry) reap(seen uint64, read func(uint32) lcore.RealCounters) (name
 	for key, id := range r.services {
 		for n := range id.slots {
 			s := &id.slots[n]
-			if s.gone && s.since <= seen && r.retire(id, s, read(s.counter)) || s.overdue(r.now()) {
+			if s.gone && s.since <= seen && r.retire(id, uint16(n), read(s.counter)) || s.overdue(r.now()) {
 				names[key.name] = true
 			}
 		}
@@ -223,7 +225,8 @@ func (s *slot) overdue(now time.Time) bool {
 
 // retire frees a slot that no flow is counted under, twice in a row: a flow may change from inactive to active between
 // the two being read.
-func (r *registry) retire(id *identity, s *slot, now lcore.RealCounters) bool {
+func (r *registry) retire(id *identity, n uint16, now lcore.RealCounters) bool {
+	s := &id.slots[n]
 	before := s.empty
 	s.empty = now.Active+now.Inactive == 0
 	if !before || !s.empty {
@@ -232,6 +235,9 @@ func (r *registry) retire(id *identity, s *slot, now lcore.RealCounters) bool {
 	counted := totalsOf(now).minus(s.base)
 	for _, key := range []realKey{{id.key.name, s.address}, {id.key.name, netip.Addr{}}} {
 		r.retired[key] = r.retired[key].plus(counted)
+	}
+	if r.templates != nil {
+		r.templates.Forget(id.id, n)
 	}
 	r.counters.give(s.counter)
 	delete(id.slotOf, s.address)

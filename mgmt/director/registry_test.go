@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/frame"
 	"turnout/mgmt/store"
@@ -43,7 +44,7 @@ func update(t *testing.T, r *registry, epoch uint64, c counts, services ...store
 }
 
 func TestNumbersStayWhileConfigured(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	before := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
 	slot, counter := before.slotOf[netip.MustParseAddr("10.0.0.2")], before.slots[1].counter
 	after := update(t, r, 2, c, web("10.0.0.3", "10.0.0.2"))
@@ -69,21 +70,31 @@ func TestSlotIsReusedOnlyWithoutFlows(t *testing.T) {
 		{"no flows are left", 5, lcore.RealCounters{}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, seen := newRegistry(), counts{}
-			update(t, r, 1, seen, web("10.0.0.1", "10.0.0.2"))
-			id := update(t, r, 5, seen, web("10.0.0.2"))
+			templates, err := flowtable.NewTemplates(1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer templates.Close()
+			r, seen := newRegistry(templates), counts{}
+			id := update(t, r, 1, seen, web("10.0.0.1", "10.0.0.2"))
+			client := flowtable.ClientOf(id.id, 7, 32)
+			templates.Bind(client, flowtable.NoSlot, id.slotOf[gone], 0)
+			update(t, r, 5, seen, web("10.0.0.2"))
 			seen[id.slots[0].counter] = c.left
 			r.reap(c.seen, seen.read)
 			r.reap(c.seen, seen.read)
 			if _, kept := id.slotOf[gone]; kept == c.free {
 				t.Errorf("slot kept: %v, want %v", kept, !c.free)
 			}
+			if named := templates.Find(client, 0) != flowtable.NoSlot; named == c.free {
+				t.Errorf("a template names the slot: %v, want %v", named, !c.free)
+			}
 		})
 	}
 }
 
 func TestServiceOfTheSameNameElsewhereIsAnother(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	before := update(t, r, 1, c, web("10.0.0.1"))
 	moved := web("10.0.0.1")
 	moved.VIP = netip.MustParseAddr("192.168.57.101")
@@ -105,7 +116,7 @@ func TestServiceOfTheSameNameElsewhereIsAnother(t *testing.T) {
 }
 
 func TestComingBackKeepsTheSlot(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	before := update(t, r, 1, c, web("10.0.0.1"))
 	c[before.slots[0].counter] = lcore.RealCounters{Active: 3}
 	update(t, r, 2, c)
@@ -117,7 +128,7 @@ func TestComingBackKeepsTheSlot(t *testing.T) {
 }
 
 func TestRetiredCountsAreKept(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	id := update(t, r, 1, c, web("10.0.0.1"))
 	c[id.slots[0].counter] = lcore.RealCounters{Packets: 10, Connections: 2}
 	update(t, r, 2, c)
@@ -134,7 +145,7 @@ func TestRetiredCountsAreKept(t *testing.T) {
 }
 
 func TestWeightZeroKeepsTheLastWeight(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	svc := web("10.0.0.1")
 	svc.RealServers[0].Weight = 7
 	update(t, r, 1, c, svc)
@@ -145,7 +156,7 @@ func TestWeightZeroKeepsTheLastWeight(t *testing.T) {
 }
 
 func TestNumbersRunOut(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	r.counters.limit = 2
 	update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
 	full := stateOf(web("10.0.0.2", "10.0.0.3"))
@@ -164,7 +175,7 @@ func TestNumbersRunOut(t *testing.T) {
 }
 
 func TestRemovedServerKeepsItsFlowsForAWhile(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	now := time.Now()
 	r.now = func() time.Time { return now }
 	id := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2", "10.0.0.3"))
@@ -194,7 +205,7 @@ func TestRemovedServerKeepsItsFlowsForAWhile(t *testing.T) {
 }
 
 func TestWithdrawnServiceKeepsNoFlows(t *testing.T) {
-	r, c := newRegistry(), counts{}
+	r, c := newRegistry(nil), counts{}
 	id := update(t, r, 1, c, web("10.0.0.1", "10.0.0.2"))
 	id.slots[0].live.real, id.slots[1].live.real = lcore.RealUp, lcore.RealUp
 	update(t, r, 2, c, web("10.0.0.2"))

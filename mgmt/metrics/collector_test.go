@@ -51,7 +51,7 @@ func (fakeSource) Snapshot() *Reading {
 		Drops:    map[string]uint64{"no_service": 401, "loop": 0},
 		Punted:   map[string]uint64{"arp": 411, "dip": 412},
 		Events:   map[events.Kind]uint64{events.Health: 421, events.Link: 0},
-		Injected: 501, Generated: 502, Consumed: 503, Held: 504,
+		Injected: 501, Generated: 502, Consumed: 503, Held: 504, Persistence: Persistence{Entries: 505, Capacity: 506, Full: 507},
 	}
 }
 

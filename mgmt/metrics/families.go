@@ -39,6 +39,12 @@ var director = []family[*Reading]{
 		func(r *Reading) uint64 { return r.Consumed }),
 	gauge("turnout_held_packets", "Frames kept for later.",
 		func(r *Reading) float64 { return float64(r.Held) }),
+	gauge("turnout_persistence_entries", "Clients whose real server is remembered for services with persistence.",
+		func(r *Reading) float64 { return float64(r.Persistence.Entries) }),
+	gauge("turnout_persistence_capacity", "Clients that there is room to remember.",
+		func(r *Reading) float64 { return float64(r.Persistence.Capacity) }),
+	counter("turnout_persistence_full_total", "Flows whose client could not be remembered because there was no room.",
+		func(r *Reading) uint64 { return r.Persistence.Full }),
 }
 
 var role = []family[bool]{

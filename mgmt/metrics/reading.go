@@ -25,6 +25,14 @@ type Reading struct {
 	Generated           uint64                 // frames made by turnout itself: ARP, echo replies
 	Consumed            uint64                 // frames answered by turnout itself or otherwise at their end
 	Held                uint64                 // frames kept for later, now
+	Persistence         Persistence
+}
+
+// Persistence is what the lcores remember of the clients of services with persistence.
+type Persistence struct {
+	Entries  uint64 // templates now
+	Capacity uint64 // templates that there is surely room for
+	Full     uint64 // new flows for whose clients there was no room
 }
 
 // Service is a virtual service's counters.

@@ -33,6 +33,7 @@ const (
 var hot = map[string][]string{
 	"lcore/forward.go":         nil,
 	"lcore/schedule.go":        nil,
+	"lcore/persist.go":         nil,
 	"lcore/limits.go":          nil,
 	"lcore/worker.go":          {"(*Worker).Run", "(*Worker).yield", "(*Worker).turn", "(*Worker).tidy", "(*Worker).count"},
 	"lcore/lookup.go":          {"(*lookup).find", "(*lookup).start"},
@@ -49,6 +50,7 @@ var hot = map[string][]string{
 	"flowtable/insert.go":      nil,
 	"flowtable/left.go":        nil,
 	"flowtable/sweep.go":       nil,
+	"flowtable/templates.go":   {"ClientOf", "(*Templates).query", "(*Templates).Find", "(*Templates).Bind", "(*Templates).Release", "(*query).made", "(*query).search", "(*template).finish"},
 	"flowtable/flow.go":        nil,
 	"flowtable/state.go":       {"State.Next", "State.Reusable", "State.evictable"},
 	"sched/table.go":           nil,
