@@ -56,6 +56,13 @@ func (t *Templates) Forget(service, slot uint16) {
 	}
 }
 
+// Reset makes all places free. Nobody else may be using the templates.
+func (t *Templates) Reset() {
+	for e := range t.places() {
+		e.value.Store(0)
+	}
+}
+
 func (v value) forget() value {
 	if v.flows() == 0 {
 		return 0

@@ -137,12 +137,13 @@ func (b *bench) balance() error {
 	return nil
 }
 
-// compareFlows lists the worker's flows and compares them with the twin's; flows that expired may still be there. The
-// flow counts of the real servers must be those of the list.
+// compareFlows lists the worker's flows and compares them with the twin's; flows that expired may still be there, and
+// then keep their clients' templates. The flow counts of the real servers must be those of the list.
 func (d *duel) compareFlows() error {
-	alive, held := 0, map[uint32]tally{}
+	alive, held, there := 0, map[uint32]tally{}, map[flowID]bool{}
 	for _, f := range d.listed() {
 		id := flowID{f.Service, address(f.Client), f.ClientPort, f.VIPPort}
+		there[id] = true
 		counter := d.serviceByID(f.Service).Reals[f.Slot].Counter
 		count := held[counter]
 		if f.State == flowtable.Established {
@@ -156,23 +157,46 @@ func (d *duel) compareFlows() error {
 			continue
 		}
 		alive++
-		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry, f.Start}) {
+		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry, f.Start, f.Pinned}) {
 			return fmt.Errorf("flow %+v: got %+v, want %+v", id, f, want)
 		}
 	}
 	for id, f := range d.flows {
-		if int32(d.now-f.expiry) >= 0 {
-			delete(d.flows, id)
+		if int32(d.now-f.expiry) < 0 {
+			alive--
+		} else if !there[id] {
+			d.end(id)
 		}
 	}
-	if alive != len(d.flows) {
-		return fmt.Errorf("%d flows are held, want %d", alive, len(d.flows))
+	if alive != 0 {
+		return fmt.Errorf("%d flows too many are held", alive)
 	}
 	for counter := range d.reals {
 		got := d.ReadReal(counter)
 		if want := held[counter]; got.Active != want.active || got.Inactive != want.inactive {
 			return fmt.Errorf("real server %s: counted %d active and %d inactive flows, holds %+v", letter(int(counter)), got.Active, got.Inactive, want)
 		}
+	}
+	return d.compareTemplates()
+}
+
+// compareTemplates compares the templates that are not expired with the twin's.
+func (d *duel) compareTemplates() error {
+	for c, m := range d.made {
+		if m.Flows == 0 && int32(d.now-m.Expiry) >= 0 {
+			delete(d.made, c)
+		}
+	}
+	n := 0
+	for got := range d.templates.All(d.now) {
+		n++
+		want := d.made[got.Client]
+		if want == nil || got.Slot != want.Slot || got.Flows != want.Flows || got.Flows == 0 && got.Expiry != want.Expiry {
+			return fmt.Errorf("template %+v, want %+v", got, want)
+		}
+	}
+	if n != len(d.made) {
+		return fmt.Errorf("%d templates, want %d", n, len(d.made))
 	}
 	return nil
 }
@@ -187,13 +211,4 @@ func (b *bench) listed() []flowtable.Flow {
 		n += copied
 	}
 	return out[:n]
-}
-
-func (d *duel) serviceByID(id uint16) *lcore.ServiceSpec {
-	for i := range d.spec.Services {
-		if d.spec.Services[i].ID == id {
-			return &d.spec.Services[i]
-		}
-	}
-	return nil
 }

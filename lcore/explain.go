@@ -27,6 +27,7 @@ type Standing struct {
 	snapshot *Snapshot
 	now      uint32
 	cursor   uint32
+	template uint16 // slot that the template of the flow's client names, or flowtable.NoSlot
 }
 
 // Now is the tick at which things stood so.
@@ -63,11 +64,13 @@ const (
 	RuleScheduled               // the flow is new
 	RuleReopened                // a SYN opens a new connection with the ports of one that was closed
 	RuleRescheduled             // the flow's real server is gone
+	RulePersistence             // the client's template: the flow is new, or another real server is needed
 	RuleHash                    // the hash: the flow is not remembered
 )
 
 var ruleNames = [...]string{
-	RuleNone: "none", RuleKnown: "flow_table", RuleScheduled: "scheduled", RuleReopened: "reopened", RuleRescheduled: "rescheduled", RuleHash: "hash",
+	RuleNone: "none", RuleKnown: "flow_table", RuleScheduled: "scheduled", RuleReopened: "reopened", RuleRescheduled: "rescheduled",
+	RulePersistence: "persistence", RuleHash: "hash",
 }
 
 // String is the rule's name in the API.
@@ -83,7 +86,7 @@ func (w *Worker) stand(r *Request) {
 		return
 	}
 	key := t.key(uint16(id))
-	r.Standing.cursor = w.cursors[key.Service]
+	r.Standing.cursor, r.Standing.template = w.cursors[key.Service], w.template(&s.services[id], &key)
 	if f := w.flows.Lookup(w.flows.Hash(&key), &key, w.now); f != nil {
 		r.Standing.Known, r.Standing.Flow = true, *f
 	}
@@ -100,6 +103,8 @@ type Explainer struct {
 	burst  *Burst
 	punts  *Ring
 	frame  unsafe.Pointer
+
+	templates *flowtable.Templates
 }
 
 const (
@@ -119,7 +124,10 @@ func NewExplainer(tscHz uint64) (e *Explainer, err error) {
 	if e.frame, err = mapMemory(frameBytes); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	e.worker, err = New(Config{Punt: e.punts, Burst: e.burst, TSCHz: tscHz, Flows: explainFlows})
+	if e.templates, err = flowtable.NewTemplates(1); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	e.worker, err = New(Config{Punt: e.punts, Burst: e.burst, TSCHz: tscHz, Flows: explainFlows, Templates: e.templates})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -138,6 +146,9 @@ func (e *Explainer) Close() error {
 	if e.worker != nil {
 		errs = append(errs, e.worker.Close())
 	}
+	if e.templates != nil {
+		errs = append(errs, e.templates.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -155,7 +166,7 @@ func (e *Explainer) Explain(t *Tuple, flags uint8, st *Standing) Explanation {
 	key := t.key(uint16(id))
 	if ok {
 		w.cursors[key.Service] = st.cursor
-		e.recall(&key, st)
+		e.recall(s, &key, st)
 	}
 	w.forward(s)
 	x := e.told(s)
@@ -166,8 +177,12 @@ func (e *Explainer) Explain(t *Tuple, flags uint8, st *Standing) Explanation {
 	return x
 }
 
-// recall puts a copy of the flow into the table.
-func (e *Explainer) recall(key *flowtable.Key, st *Standing) {
+// recall puts a copy of the flow into the table, and one of its client's template beside it.
+func (e *Explainer) recall(s *Snapshot, key *flowtable.Key, st *Standing) {
+	if st.template != flowtable.NoSlot {
+		client := flowtable.ClientOf(key.Service, key.Client, s.services[key.Service].prefix)
+		e.templates.Bind(client, flowtable.NoSlot, st.template, st.now)
+	}
 	if !st.Known {
 		return
 	}
@@ -176,13 +191,14 @@ func (e *Explainer) recall(key *flowtable.Key, st *Standing) {
 	}
 }
 
-// forget empties the flow table and the ring.
+// forget empties the flow table, the templates and the ring.
 func (e *Explainer) forget(key *flowtable.Key) {
 	flows := e.worker.flows
 	if f := flows.Lookup(flows.Hash(key), key, e.worker.now); f != nil {
 		flows.Remove(f)
 	}
 	flows.ClearLeft()
+	e.templates.Reset()
 	for _, _, ok := e.punts.Take(nil); ok; _, _, ok = e.punts.Take(nil) {
 	}
 }
@@ -226,16 +242,18 @@ func (e *Explainer) toldFlow(x *Explanation, s *Snapshot, key *flowtable.Key, fl
 	}
 	switch {
 	case x.Slot < 0:
+	case st.Known && !reopens(&st.Flow, flags) && !s.gone(&st.Flow):
+		x.Rule = RuleKnown
+	case x.Slot == int(st.template):
+		x.Rule = RulePersistence
 	case f == nil:
 		x.Rule = RuleHash
 	case !st.Known:
 		x.Rule = RuleScheduled
 	case reopens(&st.Flow, flags):
 		x.Rule = RuleReopened
-	case s.gone(&st.Flow):
-		x.Rule = RuleRescheduled
 	default:
-		x.Rule = RuleKnown
+		x.Rule = RuleRescheduled
 	}
 }
 

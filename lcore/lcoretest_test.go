@@ -120,7 +120,7 @@ func newQueue(t testing.TB) *memory.Queue {
 func openBench(queue *memory.Queue, flows int, s *lcore.Spec) (*bench, error) {
 	punts, err1 := lcore.NewRing(1024)
 	burst, err2 := lcore.NewBurst()
-	templates, err3 := flowtable.NewTemplates(64)
+	templates, err3 := flowtable.NewTemplates(256)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,14 @@ import "turnout/flowtable"
 // persists says whether the new flows of a service go where their clients' flows before went.
 func (w *Worker) persists(svc *service) bool { return svc.persistence != 0 && w.templates != nil }
 
+// template is the slot that the template of a flow's client names, or flowtable.NoSlot.
+func (w *Worker) template(svc *service, key *flowtable.Key) uint16 {
+	if !w.persists(svc) {
+		return flowtable.NoSlot
+	}
+	return w.templates.Find(flowtable.ClientOf(key.Service, key.Client, svc.prefix), w.now)
+}
+
 // takes says whether the real server of a slot, which may be none, gets new flows.
 func (s *Snapshot) takes(svc *service, slot uint16) bool {
 	return uint32(slot) < svc.count && s.reals[svc.first+uint32(slot)].state == RealUp

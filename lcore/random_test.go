@@ -65,13 +65,14 @@ var cast = []struct {
 	first, n  int // real servers
 	scheduler string
 	hash      lcore.HashKey
+	persists  uint32 // ticks
 }{
-	{vip, frame.ProtocolTCP, 80, 0, 3, "maglev", lcore.HashTuple},
-	{vip, frame.ProtocolUDP, 53, 3, 2, "maglev", lcore.HashSource},
-	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wlc", lcore.HashTuple},
-	{otherVIP, frame.ProtocolTCP, 80, 7, 3, "rr", lcore.HashTuple},
-	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "dh", lcore.HashDestination},
-	{thirdVIP, frame.ProtocolTCP, 80, 11, 2, "maglev", lcore.HashSource},
+	{vip, frame.ProtocolTCP, 80, 0, 3, "maglev", lcore.HashTuple, 0},
+	{vip, frame.ProtocolUDP, 53, 3, 2, "maglev", lcore.HashSource, 100 * 16},
+	{otherVIP, frame.ProtocolTCP, 0, 5, 2, "wlc", lcore.HashTuple, 0},
+	{otherVIP, frame.ProtocolTCP, 80, 7, 3, "rr", lcore.HashTuple, 30 * 16},
+	{otherVIP, frame.ProtocolUDP, 0, 10, 1, "dh", lcore.HashDestination, 0},
+	{thirdVIP, frame.ProtocolTCP, 80, 11, 2, "maglev", lcore.HashSource, 0},
 }
 
 func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
@@ -83,7 +84,7 @@ func drawSpec(r *rapid.T, epoch uint64) *lcore.Spec {
 	return s
 }
 
-// castSpec is the state of the cast. withdrawn tells of the third VIP.
+// castSpec is the state of the cast. withdrawn tells of the third VIP; without it, clients are networks of two addresses.
 func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lcore.Spec {
 	s := spec()
 	for i, c := range cast {
@@ -94,6 +95,10 @@ func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lc
 			state := states(n)
 			svc.Reals = append(svc.Reals, lcore.RealSpec{MAC: realMAC(n), Counter: uint32(n), State: state})
 			servers = append(servers, sched.Server{ID: letter(n), Slot: uint16(slot), Weight: uint32(slot + 1), Usable: state == up, Share: sched.FullShare})
+		}
+		svc.Persistence, svc.PersistencePrefix = c.persists, 31
+		if withdrawn {
+			svc.PersistencePrefix = 32
 		}
 		svc.Withdrawn = c.vip == thirdVIP && withdrawn
 		svc.Table = holderOf(tableOf(t, c.scheduler, servers))

@@ -17,10 +17,7 @@ type choice struct {
 
 // pick chooses the real server of a flow that has none.
 func (w *Worker) pick(s *Snapshot, svc *service, key *flowtable.Key) choice {
-	c := choice{table: svc.table(), hash: packetHash(s, svc, key), old: flowtable.NoSlot}
-	if w.persists(svc) {
-		c.old = w.templates.Find(flowtable.ClientOf(key.Service, key.Client, svc.prefix), w.now)
-	}
+	c := choice{table: svc.table(), hash: packetHash(s, svc, key), old: w.template(svc, key)}
 	if c.slot = c.old; !s.takes(svc, c.old) {
 		c.slot = c.table.Pick(c.hash, &w.cursors[key.Service])
 	}

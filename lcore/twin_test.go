@@ -18,6 +18,7 @@ type twin struct {
 	spec    *lcore.Spec
 	now     uint32 // tick
 	flows   map[flowID]*twinFlow
+	made    map[flowtable.Client]*flowtable.Template
 	cursors map[uint16]uint32 // by service
 	reals   map[uint32]*lcore.RealCounters
 	drops   [lcore.Reasons]uint64
@@ -37,6 +38,7 @@ type twinFlow struct {
 	state  flowtable.State
 	expiry uint32 // tick
 	start  uint16 // second
+	pinned uint8
 }
 
 // An end is what becomes of a frame.
@@ -60,7 +62,7 @@ func forked(spec *lcore.Spec) *lcore.Spec {
 }
 
 func newTwin(spec *lcore.Spec) *twin {
-	return &twin{spec: forked(spec), flows: map[flowID]*twinFlow{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
+	return &twin{spec: forked(spec), flows: map[flowID]*twinFlow{}, made: map[flowtable.Client]*flowtable.Template{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
 }
 
 // count keeps the books.
@@ -192,7 +194,7 @@ func (w *twin) refused(svc *lcore.ServiceSpec) end {
 func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	f := w.flows[id]
 	if f != nil && int32(w.now-f.expiry) >= 0 {
-		delete(w.flows, id)
+		w.end(id)
 		f = nil
 	}
 	if f == nil {
@@ -206,7 +208,9 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 		if slot == sched.None {
 			return sched.None
 		}
+		w.unpin(id, f)
 		f.slot = slot
+		w.pin(svc, id, f)
 		if c := w.countersOf(&svc.Reals[slot]); reopened {
 			c.Connections++
 			f.start = w.second()
@@ -228,14 +232,19 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	if slot == sched.None {
 		return sched.None
 	}
+	named := w.named(svc, id)
 	state := flowtable.UDP
 	if svc.Protocol == frame.ProtocolTCP {
 		state = flowtable.None.Next(flags)
 	}
+	if state == flowtable.Close && named != nil {
+		return named.Slot
+	}
 	if state == flowtable.Close {
 		return svc.Table.Load().PickByHash(w.hash(svc, id))
 	}
-	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.second()}
+	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.second(), 0}
+	w.pin(svc, id, w.flows[id])
 	w.countersOf(&svc.Reals[slot]).Connections++
 	return slot
 }
@@ -244,6 +253,9 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 func (w *twin) second() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
 
 func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
+	if m := w.named(svc, id); m != nil {
+		return m.Slot
+	}
 	if svc.Table == nil || svc.Table.Load() == nil {
 		return sched.None
 	}
@@ -253,14 +265,77 @@ func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
 	return slot
 }
 
+// template is that of the flow's client, if it is not expired.
+func (w *twin) template(svc *lcore.ServiceSpec, id flowID) *flowtable.Template {
+	m := w.made[clientOf(id, svc.PersistencePrefix)]
+	if svc.Persistence == 0 || m == nil || m.Flows == 0 && int32(w.now-m.Expiry) >= 0 {
+		return nil
+	}
+	return m
+}
+
+// named is the template of the flow's client, if its real server gets new flows.
+func (w *twin) named(svc *lcore.ServiceSpec, id flowID) *flowtable.Template {
+	if m := w.template(svc, id); m != nil && svc.Reals[m.Slot].State == lcore.RealUp {
+		return m
+	}
+	return nil
+}
+
+func clientOf(id flowID, prefix uint8) flowtable.Client {
+	network := netip.PrefixFrom(id.client, int(prefix)).Masked().Addr().As4()
+	return flowtable.Client(uint64(number(network[:]))<<16 | uint64(id.service))
+}
+
+// pin has the client's template name the flow's real server, and count the flow.
+func (w *twin) pin(svc *lcore.ServiceSpec, id flowID, f *twinFlow) {
+	if svc.Persistence == 0 {
+		return
+	}
+	c := clientOf(id, svc.PersistencePrefix)
+	if w.template(svc, id) == nil {
+		w.made[c] = &flowtable.Template{Client: c}
+	}
+	w.made[c].Slot = f.slot
+	w.made[c].Flows++
+	f.pinned = 1 + svc.PersistencePrefix
+}
+
+func (w *twin) unpin(id flowID, f *twinFlow) {
+	if f.pinned == 0 {
+		return
+	}
+	m := w.made[clientOf(id, f.pinned-1)]
+	if m.Flows--; m.Flows == 0 {
+		m.Expiry = w.now + w.serviceByID(id.service).Persistence
+	}
+}
+
+// end takes a flow out.
+func (w *twin) end(id flowID) {
+	w.unpin(id, w.flows[id])
+	delete(w.flows, id)
+}
+
+func (w *twin) serviceByID(id uint16) *lcore.ServiceSpec {
+	for i := range w.spec.Services {
+		if w.spec.Services[i].ID == id {
+			return &w.spec.Services[i]
+		}
+	}
+	return nil
+}
+
 // hash is the keyed hash of a flow that every director computes alike.
 func (w *twin) hash(svc *lcore.ServiceSpec, id flowID) uint64 {
 	client, vip := id.client.As4(), address(svc.VIP).As4()
 	ports := uint64(id.clientPort)*65536 + uint64(id.vipPort)
-	switch svc.Hash {
-	case lcore.HashDestination:
+	switch {
+	case svc.Hash == lcore.HashDestination:
 		client, ports = [4]byte{}, 0
-	case lcore.HashSource:
+	case svc.Persistence != 0:
+		client, ports = netip.PrefixFrom(id.client, int(svc.PersistencePrefix)).Masked().Addr().As4(), 0
+	case svc.Hash == lcore.HashSource:
 		ports = 0
 	}
 	key := w.spec.MaglevKey

@@ -30,7 +30,7 @@ type Explanation struct {
 	RealServer netip.Addr `json:"real_server,omitzero"`
 	MAC        string     `json:"mac,omitempty" doc:"destination of the frame on its way to the real server"`
 	State      string     `json:"state,omitempty" doc:"of the real server: up | draining | overloaded | down | no_mac | standby"`
-	Rule       string     `json:"rule" enum:"none,flow_table,scheduled,reopened,rescheduled,hash" doc:"what decided on the real server"`
+	Rule       string     `json:"rule" enum:"none,flow_table,scheduled,reopened,rescheduled,persistence,hash" doc:"what decided on the real server"`
 	Hash       string     `json:"packet_hash,omitempty" doc:"the packet's keyed hash, hexadecimal"`
 	Position   *int       `json:"position,omitempty" doc:"of the hash in the service's table; missing where new flows are scheduled in turns"`
 	Positions  int        `json:"positions,omitempty" doc:"of the table"`

@@ -138,6 +138,7 @@ var ruleTexts = map[string]string{
 	lcore.RuleScheduled.String():   "the flow is new, and the scheduler picks",
 	lcore.RuleReopened.String():    "the flow was closed: the SYN opens a new connection with its ports, and the scheduler picks",
 	lcore.RuleRescheduled.String(): "the flow's real server is gone, and the scheduler picks another one",
+	lcore.RulePersistence.String(): "the client's flows go to this real server",
 	lcore.RuleHash.String():        "the flow is not remembered: the packet's hash alone decides, each time alike",
 }
 
