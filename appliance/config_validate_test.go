@@ -66,7 +66,9 @@ func TestValidate(t *testing.T) {
 			`ports[0].peer_macs[2]: "x" is no host's MAC address, such as "02:00:00:00:01:21"`,
 			`ports[0].peer_macs[3]: "00:00:00:00:00:00" is no host's MAC address, such as "02:00:00:00:01:21"`,
 		}},
-		{"flow table", func(c *Config) { c.FlowTable = FlowTableConfig{Entries: 1023, PersistenceEntries: 1023, EntriesIPv6: 1} }, []string{
+		{"flow table", func(c *Config) {
+			c.FlowTable = FlowTableConfig{Entries: 1023, PersistenceEntries: 1023, EntriesIPv6: 1}
+		}, []string{
 			"flow_table.entries: 1023 is out of range: 1024 to 1073741824",
 			"flow_table.persistence_entries: 1023 is out of range: 1024 to 67108864",
 			"flow_table.entries_ipv6: IPv6 is not available in this version: delete this key",
