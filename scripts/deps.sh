@@ -12,8 +12,8 @@ GO_MINOR=26
 # libdpdk-dev brings DPDK's libraries and all its drivers with it.
 build=(gcc libc6-dev libdpdk-dev pkg-config)
 demo=("${build[@]}" curl ethtool iproute2 jq nginx-light tcpdump)
-# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl.
-test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck)
+# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze.
+test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd)
 
 usage() {
   cat <<END
