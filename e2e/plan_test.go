@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"math"
 	"net/http"
 	"net/netip"
 	"reflect"
@@ -148,7 +149,7 @@ func wantMovedSlots(t *testing.T, plan []api.MovedSlots, flows []*udpFlow) {
 	}
 	percent := 100 * float64(moved) / float64(len(flows))
 	t.Logf("%.1f %% of the flows come elsewhere, planned: %.1f %%", percent, plan[i].Percent)
-	if percent < plan[i].Percent-8 || percent > plan[i].Percent+8 { // three standard deviations
+	if math.Abs(percent-plan[i].Percent) > 11 { // four standard deviations
 		t.Errorf("%.1f %% of the flows come elsewhere, planned: %.1f %%", percent, plan[i].Percent)
 	}
 }
