@@ -133,21 +133,36 @@ func (m message) answer(err error) {
 	}
 }
 
-// ask has something done by the owner of the state and waits for it.
+// ask has something done by the owner of the state and waits for it, whatever becomes of ctx once it is taken on.
 func (d *Director) ask(ctx context.Context, do func() error) error {
+	done, err := d.post(ctx, do)
+	if err != nil {
+		return err
+	}
+	return d.wait(context.Background(), done)
+}
+
+// post gives the owner of the state something to do; done gets its error.
+func (d *Director) post(ctx context.Context, do func() error) (done chan error, err error) {
 	m := message{do, make(chan error, 1)}
 	select {
 	case d.messages <- m:
+		return m.done, nil
+	case <-d.ended:
+		return nil, api.ErrStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (d *Director) wait(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
 	case <-d.ended:
 		return api.ErrStopping
 	case <-ctx.Done():
 		return ctx.Err()
-	}
-	select {
-	case err := <-m.done:
-		return err
-	case <-d.ended:
-		return api.ErrStopping
 	}
 }
 
