@@ -31,6 +31,7 @@ func newShowCommands() []*cobra.Command {
 			path: fixed("/v1/services"), table: drainsTable,
 		}.command(),
 		newFlowsCommand(),
+		newPersistenceCommand(),
 		newExplainCommand(),
 		show[api.PortList]{
 			use: "ports", short: "Show the DPDK ports", example: "turnout ports", path: fixed("/v1/ports"), table: portsTable,
@@ -101,28 +102,49 @@ func ask[T any](cmd *cobra.Command, f *clientFlags, format outputFormat, method,
 }
 
 func newFlowsCommand() *cobra.Command {
-	var service, realServer, client string
-	var limit int
+	var f filter
 	cmd := show[api.FlowPage]{
 		use: "flows", short: "Show live flows", example: "turnout flows --service web --real-server 192.168.57.121 --limit 1000",
-		path: func() string {
-			query := url.Values{"limit": {strconv.Itoa(limit)}}
-			for key, value := range map[string]string{"service": service, "real_server": realServer, "client": client} {
-				if value != "" {
-					query.Set(key, value)
-				}
-			}
-			return "/v1/flows?" + query.Encode()
-		},
-		table: flowsTable,
+		path: func() string { return "/v1/flows?" + f.query() }, table: flowsTable,
 	}.command()
-	cmd.Flags().StringVar(&service, "service", "", "only flows of this service")
-	cmd.Flags().StringVar(&realServer, "real-server", "", "only flows to this real server's address")
-	cmd.Flags().StringVar(&client, "client", "", "only flows of this client address")
-	cmd.Flags().IntVar(&limit, "limit", 100, "how many flows at most, 1 to 10000")
-	completesLive(cmd, "service", serviceNames)
-	completesLive(cmd, "real-server", func(list api.ServiceList) []string { return realServersOf(list, service) })
+	f.register(cmd, "flows")
 	return cmd
+}
+
+func newPersistenceCommand() *cobra.Command {
+	var f filter
+	cmd := show[api.PersistencePage]{
+		use: "persistence", short: "Show which real server each client of services with persistence keeps",
+		example: "turnout persistence --service web\nturnout persistence --client 192.0.2.7",
+		path:    func() string { return "/v1/persistence?" + f.query() }, table: persistenceTable,
+	}.command()
+	f.register(cmd, "clients")
+	return cmd
+}
+
+// filter is what flows and clients are chosen by.
+type filter struct {
+	service, realServer, client string
+	limit                       int
+}
+
+func (f *filter) register(cmd *cobra.Command, things string) {
+	cmd.Flags().StringVar(&f.service, "service", "", "only "+things+" of this service")
+	cmd.Flags().StringVar(&f.realServer, "real-server", "", "only "+things+" on this real server's address")
+	cmd.Flags().StringVar(&f.client, "client", "", "only "+things+" of this client address")
+	cmd.Flags().IntVar(&f.limit, "limit", 100, "how many "+things+" at most, 1 to 10000")
+	completesLive(cmd, "service", serviceNames)
+	completesLive(cmd, "real-server", func(list api.ServiceList) []string { return realServersOf(list, f.service) })
+}
+
+func (f *filter) query() string {
+	query := url.Values{"limit": {strconv.Itoa(f.limit)}}
+	for key, value := range map[string]string{"service": f.service, "real_server": f.realServer, "client": f.client} {
+		if value != "" {
+			query.Set(key, value)
+		}
+	}
+	return query.Encode()
 }
 
 // indented puts examples where cobra's help has them.

@@ -78,6 +78,7 @@ func TestTables(t *testing.T) {
 		{"undrain", []string{"undrain", "web", "192.168.57.121"}},
 		{"drains-none", []string{"drains"}},
 		{"generations", []string{"generations"}},
+		{"persistence", []string{"persistence", "--limit", "1", "--service", "web", "--client", "192.0.2.7", "--real-server", "192.168.57.121"}},
 		{"explain", []string{"explain", "--protocol", "tcp", "--packet", "syn", "--src", "192.168.57.135:40000", "--dst", "192.168.57.100:80"}},
 	} {
 		t.Run(c.golden, func(t *testing.T) {
@@ -119,7 +120,7 @@ func TestStatusOfADirectorInTrouble(t *testing.T) {
 func TestMachineFormats(t *testing.T) {
 	server := serveDirector(t, apitest.New())
 	for command, path := range map[string]string{
-		"status": "/v1/status", "services": "/v1/services", "real-servers": "/v1/services", "flows": "/v1/flows", "ports": "/v1/ports",
+		"status": "/v1/status", "services": "/v1/services", "real-servers": "/v1/services", "flows": "/v1/flows", "persistence": "/v1/persistence", "ports": "/v1/ports",
 		"lcores": "/v1/lcores", "neighbours": "/v1/neighbours", "role": "/v1/role", "drops": "/v1/drops", "drains": "/v1/services",
 		"generations": "/v1/generations",
 	} {

@@ -75,9 +75,26 @@ func flowsTable(t *table, page api.FlowPage) {
 	for _, f := range page.Flows {
 		t.row(f.Service, f.Protocol, f.Client, f.VIP, f.RealServer, f.State, inTime(f.AgeSeconds), inTime(f.ExpiresSecond), f.Lcore)
 	}
-	if page.Truncated {
+	t.truncated(page.Truncated)
+}
+
+// truncated says how to see the rest of a list.
+func (t *table) truncated(more bool) {
+	if more {
 		t.note("There are more: --limit shows more of them, --service, --real-server and --client only some.")
 	}
+}
+
+func persistenceTable(t *table, page api.PersistencePage) {
+	t.head("SERVICE", "CLIENT", "REAL SERVER", "FLOWS", "EXPIRES IN")
+	for _, p := range page.Templates {
+		left := inTime(p.ExpiresSecond)
+		if p.Flows > 0 {
+			left = "" // the flows keep it
+		}
+		t.row(p.Service, p.Client, p.RealServer, p.Flows, left)
+	}
+	t.truncated(page.Truncated)
 }
 
 // portsTable has two tables, as one would be too wide for a terminal.

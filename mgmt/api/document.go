@@ -33,6 +33,7 @@ func newAPI(mux *http.ServeMux, director Director, ending <-chan struct{}) huma.
 	api := humago.New(mux, humaConfig())
 	registerReads(api, director)
 	registerExplain(api, director)
+	registerPersistence(api, director)
 	registerWrites(api, director)
 	registerDrains(api, director)
 	registerGenerations(api, director)

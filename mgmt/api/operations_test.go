@@ -30,6 +30,7 @@ var examples = []struct {
 	{"get-service", call{method: "GET", path: "/v1/services/web"}, 200},
 	{"get-real-server", call{method: "GET", path: rs1}, 200},
 	{"list-flows", call{method: "GET", path: "/v1/flows?service=web&real_server=192.168.57.121&client=192.168.57.135&limit=2"}, 200},
+	{"list-persistence", call{method: "GET", path: "/v1/persistence?service=web&real_server=192.168.57.121&client=192.0.2.7&limit=2"}, 200},
 	{"explain-packet", call{method: "GET", path: "/v1/explain?protocol=tcp&src=192.0.2.7:40000&dst=192.168.57.100:80&packet=syn"}, 200},
 	{"list-ports", call{method: "GET", path: "/v1/ports"}, 200},
 	{"list-lcores", call{method: "GET", path: "/v1/lcores"}, 200},

@@ -20,6 +20,8 @@ type Director interface {
 	Neighbours() []Neighbour
 	// Flows gathers up to q.Limit flows from the lcores by their mailboxes.
 	Flows(ctx context.Context, q FlowQuery) (FlowPage, error)
+	// Persistence lists up to q.Limit persistence templates.
+	Persistence(q PersistenceQuery) PersistencePage
 	// Explain tells what would become of a packet, by asking the lcore that has its flow.
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error)
 	Role() Role

@@ -59,6 +59,11 @@ func (c *compiled) addSorry(d *Director, now time.Time) {
 	default:
 		live.state, live.real = "up", lcore.RealUp
 	}
+	if live.real == lcore.RealUp { // as in keepalived, it stands for all real servers: clients that persist go to it as well
+		for n := range c.spec.Reals {
+			c.spec.Reals[n].State = min(c.spec.Reals[n].State, lcore.RealDraining)
+		}
+	}
 	view := c.addReal(rs, live, now)
 	c.view.sorry = &view
 }

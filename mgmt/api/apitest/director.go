@@ -286,3 +286,14 @@ func (d *Director) Explain(context.Context, api.ExplainQuery) (api.Explanation, 
 		NextState: "syn_received", Why: []string{"it belongs to service web (192.168.57.100 tcp port 80)", "no lcore has a flow of it", "the flow is new, and the scheduler picks"},
 	}, nil
 }
+
+// Persistence implements api.Director: one client is pinned to the first real server of web.
+func (d *Director) Persistence(q api.PersistenceQuery) api.PersistencePage {
+	page := api.PersistencePage{Templates: []api.Template{{
+		Service: "web", Client: netip.MustParsePrefix("192.0.2.0/24"), RealServer: netip.MustParseAddr("192.168.57.121"), Flows: 2, ExpiresSecond: 300,
+	}}}
+	if q.Service != "" && q.Service != "web" {
+		page.Templates = nil
+	}
+	return page
+}
