@@ -106,6 +106,7 @@ func TestExamplesAreRight(t *testing.T) {
 		for line := range strings.Lines(cmd.Example) {
 			_, args, _ := strings.Cut(line, "turnout ")
 			args, _, _ = strings.Cut(args, " > ")
+			args, _, _ = strings.Cut(args, " | ")
 			root := newRootCommand()
 			found, rest, err := root.Find(strings.Fields(args))
 			if err == nil {

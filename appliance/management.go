@@ -74,7 +74,7 @@ func (a *Appliance) stopManagement() error {
 func (a *Appliance) newDirector(role api.Role) *director.Director {
 	p := a.config.Ports[0]
 	return director.New(director.Config{
-		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), MaglevKey: a.key,
+		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), TSC: port.TSC, MaglevKey: a.key,
 		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Exec: a.config.Health.ExecDir != "",
 		Lcores: a.lcores.workers, Templates: a.lcores.templates, Drains: store.OpenDrains(a.config.besideKey("drains")), Events: a.events, Log: a.log,
 		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },

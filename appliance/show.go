@@ -44,9 +44,8 @@ func newShowCommands() []*cobra.Command {
 			use: "neighbours", short: "Show the MAC addresses of real servers", example: "turnout neighbours",
 			path: fixed("/v1/neighbours"), table: neighboursTable,
 		}.command(),
-		show[api.DropCounts]{
-			use: "drops", short: "Show dropped frames by reason", example: "turnout drops --watch", path: fixed("/v1/drops"), table: dropsTable,
-		}.command(),
+		newDropsCommand(),
+		newCaptureCommand(),
 		show[api.GenerationList]{
 			use: "generations", short: "Show the states of the services that are kept: those to roll back to, and the one in force",
 			example: "turnout generations", path: fixed("/v1/generations"), table: generationsTable,
@@ -57,12 +56,19 @@ func newShowCommands() []*cobra.Command {
 
 // newClientCommand has the flags that every client command has.
 func newClientCommand(use, short, example string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags, *outputFormat) {
-	cmd := &cobra.Command{Use: use, Short: short, Example: indented(example), Args: usageArgs(args), ValidArgsFunction: cobra.NoFileCompletions}
-	flags, format := new(clientFlags), formatTable
-	flags.register(cmd)
+	cmd, flags := newPlainClientCommand(use, short, example, args)
+	format := formatTable
 	cmd.Flags().VarP(&format, "output", "o", "table, json (the API's answer) or yaml (the same)")
 	completes(cmd, "output", string(formatTable), string(formatJSON), string(formatYAML))
 	return cmd, flags, &format
+}
+
+// newPlainClientCommand is newClientCommand for one that shows no table.
+func newPlainClientCommand(use, short, example string, args cobra.PositionalArgs) (*cobra.Command, *clientFlags) {
+	cmd := &cobra.Command{Use: use, Short: short, Example: indented(example), Args: usageArgs(args), ValidArgsFunction: cobra.NoFileCompletions}
+	flags := new(clientFlags)
+	flags.register(cmd)
+	return cmd, flags
 }
 
 // show is a command that shows the answer to a GET, which is a T.

@@ -76,7 +76,7 @@ func (c *RealCounters) add(state flowtable.State, delta uint64) {
 	}
 }
 
-// readWords copies a struct of 8-byte counters that another thread writes, each read whole.
+// readWords copies a struct of 8-byte words that another thread writes, each read whole.
 func readWords[T any](from *T) (to T) {
 	words := int(unsafe.Sizeof(to) / 8)
 	src := unsafe.Slice((*uint64)(unsafe.Pointer(from)), words)
@@ -85,4 +85,14 @@ func readWords[T any](from *T) (to T) {
 		dst[i] = atomic.LoadUint64(&src[i])
 	}
 	return to
+}
+
+// writeWords is the opposite: each word is written whole.
+func writeWords[T any](to, from *T) {
+	words := int(unsafe.Sizeof(*to) / 8)
+	src := unsafe.Slice((*uint64)(unsafe.Pointer(from)), words)
+	dst := unsafe.Slice((*uint64)(unsafe.Pointer(to)), words)
+	for i := range src {
+		atomic.StoreUint64(&dst[i], src[i])
+	}
 }

@@ -18,6 +18,8 @@
 //     anew and each time alike.
 //  5. rewrite, stage 3 (forward.go): the destination MAC becomes the real server's, the source MAC the port's own.
 //     Nothing else in the frame changes. What has no real server is dropped, or punted so that its client is told.
+//     Some of the frames that were dropped are then copied into the black box (blackbox.go); where somebody captures
+//     (capture.go), frames are copied before and after this stage.
 //  6. tidy (worker.go): some buckets of the flow table are swept of expired flows, those that left are taken off their
 //     real server's counts, and a question in the mailbox is answered.
 //  7. count (worker.go): what the turn did is added to the lcore's counters.
@@ -39,6 +41,6 @@
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
 // stages), schedule.go (who gets a new flow), persist.go (and who where clients keep their real server); snapshot.go,
 // lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which lcore polls which
-// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), clock.go, ring.go
-// (frames to and from the management), memory.go.
+// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), blackbox.go (the latest
+// dropped frames), capture.go (copies of forwarded ones), clock.go, ring.go (frames to and from the management), memory.go.
 package lcore

@@ -26,7 +26,17 @@ func (w *Worker) forward(s *Snapshot) {
 	w.limits.refill(w.now)
 	w.inspect(s)
 	w.choose(s)
+	capture := w.capture.Load()
+	if capture != nil {
+		capture.before(w)
+	}
 	w.rewrite(s)
+	if capture != nil {
+		capture.after(w, s)
+	}
+	if w.box.noted > 0 {
+		w.record(s)
+	}
 }
 
 // inspect is stage 1: it decides by the headers alone, or notes the frame as a pending flow of a virtual service and
@@ -72,21 +82,21 @@ func (w *Worker) inspect(s *Snapshot) {
 func (w *Worker) inspectFrame(s *Snapshot, i int) (v Verdict, id uint32, ok bool) {
 	f, length := w.burst.Frames[i], w.burst.Lengths[i]
 	if length < frame.EthernetLen {
-		return w.drop(ReasonTooShort), 0, false
+		return w.drop(ReasonTooShort, i), 0, false
 	}
 	eth := frame.EthernetAt(f)
 	if eth.Source() == s.portMAC {
-		return w.drop(ReasonLoop), 0, false
+		return w.drop(ReasonLoop, i), 0, false
 	}
 	toPort := eth.Destination() == s.portMAC
 	if !toPort && !eth.Destination().Group() {
-		return w.drop(ReasonNotForUs), 0, false
+		return w.drop(ReasonNotForUs, i), 0, false
 	}
 	if eth.Type() != frame.EtherTypeIPv4 {
 		return w.puntOther(eth.Type(), i), 0, false
 	}
 	if fault := frame.CheckIPv4(f, length); fault != frame.FaultNone {
-		return w.drop(faultReasons[fault]), 0, false
+		return w.drop(faultReasons[fault], i), 0, false
 	}
 	ip := frame.IPv4At(f)
 	if !toPort || ip.Fragment() || !transportFits(ip) {
@@ -97,7 +107,7 @@ func (w *Worker) inspectFrame(s *Snapshot, i int) (v Verdict, id uint32, ok bool
 		return w.inspectRest(s, toPort, i), 0, false
 	}
 	if s.forbidden(eth.Source(), s.services[id].vipIndex) {
-		return w.drop(ReasonLoop), 0, false
+		return w.drop(ReasonLoop, i), 0, false
 	}
 	return Drop, id, true
 }
@@ -127,33 +137,33 @@ func (w *Worker) inspectRest(s *Snapshot, toPort bool, i int) Verdict {
 		return w.puntIP(s, ip, i)
 	}
 	if !toPort { // a VIP's packet in a broadcast or multicast frame reached every host: only its owner's MAC counts
-		return w.drop(ReasonNotForUs)
+		return w.drop(ReasonNotForUs, i)
 	}
 	if s.standby {
-		return w.drop(ReasonStandby)
+		return w.drop(ReasonStandby, i)
 	}
 	if ip.Fragment() {
-		return w.drop(ReasonFragment)
+		return w.drop(ReasonFragment, i)
 	}
 	switch ip.Protocol() {
 	case frame.ProtocolICMP:
 		return w.inspectICMP(ip, i)
 	case frame.ProtocolTCP, frame.ProtocolUDP:
 		if !transportFits(ip) {
-			return w.drop(ReasonTooShort)
+			return w.drop(ReasonTooShort, i)
 		}
-		return w.drop(ReasonNoService)
+		return w.drop(ReasonNoService, i)
 	}
-	return w.drop(ReasonProtocol)
+	return w.drop(ReasonProtocol, i)
 }
 
 // inspectICMP decides ICMP to a VIP: the management answers echo requests.
 func (w *Worker) inspectICMP(ip *frame.IPv4, i int) Verdict {
 	if ip.TotalLen()-ip.HeaderLen() < frame.ICMPLen {
-		return w.drop(ReasonTooShort)
+		return w.drop(ReasonTooShort, i)
 	}
 	if frame.ICMPAt(w.burst.Frames[i], ip.L4()).Type() != frame.ICMPEchoRequest {
-		return w.drop(ReasonICMP)
+		return w.drop(ReasonICMP, i)
 	}
 	return w.punt(PuntEcho, i)
 }
@@ -260,7 +270,7 @@ func (w *Worker) rewrite(s *Snapshot) {
 		r := &s.reals[p.real]
 		f := b.Frames[at]
 		if frame.SourceWord(f) == r.word {
-			w.drop(ReasonLoop)
+			w.drop(ReasonLoop, int(at))
 			continue
 		}
 		*(*macs)(f) = r.macs
@@ -277,25 +287,29 @@ func (w *Worker) rewrite(s *Snapshot) {
 // refuse decides a packet that has no real server.
 func (w *Worker) refuse(s *Snapshot, i int) Verdict {
 	p, key := &w.pend[i&(BurstSize-1)], &w.keys[i&(BurstSize-1)]
+	at := int(p.frame & (BurstSize - 1))
 	if p.real == downReal {
-		return w.drop(ReasonRealServerDown)
+		return w.drop(ReasonRealServerDown, at)
 	}
 	if s.services[key.Service].unreachable && w.limits.take(PuntUnreachable) {
-		return w.handUp(PuntUnreachable, int(p.frame&(BurstSize-1)))
+		return w.handUp(PuntUnreachable, at)
 	}
-	return w.drop(ReasonNoRealServer)
+	return w.drop(ReasonNoRealServer, at)
 }
 
-// drop counts a frame that goes no further.
-func (w *Worker) drop(r Reason) Verdict {
+// drop counts a frame that goes no further, and notes some for the black box.
+func (w *Worker) drop(r Reason, i int) Verdict {
 	w.counters.Drops[r]++
+	if w.box.tokens[r] > 0 {
+		w.box.note(r, i)
+	}
 	return Drop
 }
 
 // punt hands a frame to the management while its kind is under its limit.
 func (w *Worker) punt(k PuntKind, i int) Verdict {
 	if !w.limits.take(k) {
-		return w.drop(ReasonPuntLimited)
+		return w.dropPunt(ReasonPuntLimited, k, i)
 	}
 	return w.handUp(k, i)
 }
@@ -304,11 +318,17 @@ func (w *Worker) punt(k PuntKind, i int) Verdict {
 func (w *Worker) handUp(k PuntKind, i int) Verdict {
 	b := w.burst
 	if k >= PuntDIP && w.punts.Len() > w.punts.Cap()/puntReserve {
-		return w.drop(ReasonPuntFull)
+		return w.dropPunt(ReasonPuntFull, k, i)
 	}
 	if !w.punts.Put(uint8(k), unsafe.Slice((*byte)(b.Frames[i]), b.Lengths[i])) {
-		return w.drop(ReasonPuntFull)
+		return w.dropPunt(ReasonPuntFull, k, i)
 	}
 	w.counters.Punted[k]++
 	return Punt
+}
+
+// dropPunt drops a frame that was to be punted as kind k.
+func (w *Worker) dropPunt(r Reason, k PuntKind, i int) Verdict {
+	w.box.kinds[i&(BurstSize-1)] = k
+	return w.drop(r, i)
 }

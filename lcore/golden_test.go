@@ -102,6 +102,9 @@ func (s *story) run(t *testing.T) {
 		if got != step.want {
 			t.Errorf("frame %d: got %q, want %q", i+1, got, step.want)
 		}
+		if reason, ok := strings.CutPrefix(got, "drop "); ok {
+			b.wantKept(t, reason, in[i].frame)
+		}
 		for _, out := range b.queue.Out[sent:] {
 			want = append(want, captured{in[i].at, out})
 		}

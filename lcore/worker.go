@@ -27,6 +27,7 @@ type Config struct {
 type Worker struct {
 	snapshot atomic.Pointer[Snapshot]
 	mailbox  atomic.Pointer[Request]
+	capture  atomic.Pointer[Capture]
 	stop     atomic.Bool
 
 	queue     Queue
@@ -38,6 +39,7 @@ type Worker struct {
 	reals     *[MaxReals]RealCounters
 	cursors   *[1 << 16]uint32 // by service: where rr and wrr go on
 	limits    limits
+	box       blackBox
 	clock     clock
 
 	longSleep uint64 // a turn of this many TSC cycles has slept long: half a millisecond
@@ -83,6 +85,10 @@ func (w *Worker) mapCounters() error {
 		return err
 	}
 	w.cursors = (*[1 << 16]uint32)(mem)
+	if mem, err = mapMemory(keptSlotsBytes); err != nil {
+		return err
+	}
+	w.box.slots = (*keptSlots)(mem)
 	return nil
 }
 
@@ -98,7 +104,10 @@ func (w *Worker) Close() error {
 	if w.cursors != nil {
 		errs = append(errs, unmapMemory(unsafe.Pointer(w.cursors), int(unsafe.Sizeof(*w.cursors))))
 	}
-	w.counters, w.reals, w.cursors = nil, nil, nil
+	if w.box.slots != nil {
+		errs = append(errs, unmapMemory(unsafe.Pointer(w.box.slots), keptSlotsBytes))
+	}
+	w.counters, w.reals, w.cursors, w.box.slots = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -131,6 +140,7 @@ func (w *Worker) turn() {
 	w.queue.Turn(b)
 	s := w.snapshot.Load()
 	w.now = w.clock.tick(b.TSC)
+	w.box.refill(w.now)
 	if b.Count > 0 {
 		w.forward(s)
 	}

@@ -13,7 +13,7 @@ GO_MINOR=26
 build=(gcc libc6-dev libdpdk-dev pkg-config)
 demo=("${build[@]}" curl ethtool iproute2 jq nginx-light tcpdump)
 # prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze.
-test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd)
+test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd tshark)
 
 usage() {
   cat <<END

@@ -38,6 +38,7 @@ func newAPI(mux *http.ServeMux, director Director, ending <-chan struct{}) huma.
 	registerDrains(api, director)
 	registerGenerations(api, director)
 	registerEvents(api, director, ending)
+	registerPackets(api, director, ending)
 	correct(api.OpenAPI().Components.Schemas.Map())
 	return api
 }

@@ -16,8 +16,8 @@ import (
 //
 // The unix socket is guarded by its file permissions: who can open it may do all. Over TCP a browser on the same
 // machine can be made to send requests by any page (DNS rebinding, cross-site requests), so Host and Origin must name
-// this listener; and writes need a bearer token or a verified client certificate. Reads are open on loopback, as none
-// of this version shows packet contents; beyond it, without credentials, only the open paths are.
+// this listener; and writes, and reads that show packet contents, need a bearer token or a verified client certificate.
+// Other reads are open on loopback; beyond it, without credentials, only the open paths are.
 type guard struct {
 	next     http.Handler
 	token    []byte            // SHA-256 of the bearer token; nil where there is none
@@ -53,7 +53,11 @@ func (g *guard) refuse(r *http.Request) (status int, why string) {
 	case g.token != nil || g.mutual:
 		return http.StatusUnauthorized, "over TCP this call needs the bearer token or a client certificate"
 	}
-	return http.StatusForbidden, "changes are taken on the unix socket only: to allow them here, set mgmt.token_file or mgmt.tls.client_ca"
+	what := "changes are taken"
+	if showsPackets(r.URL.Path) {
+		what = "packet contents are shown"
+	}
+	return http.StatusForbidden, what + " on the unix socket only: to allow it here, set mgmt.token_file or mgmt.tls.client_ca"
 }
 
 // challenge adds the header that RFC 9110 section 15.5.2 wants beside a 401.
@@ -73,7 +77,7 @@ var openPaths = []string{"/metrics", "/healthz", "/readyz", "/openapi.json"}
 
 func readsOpenly(r *http.Request) bool {
 	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
-	return reads && (localAddress(r).IsLoopback() || slices.Contains(openPaths, r.URL.Path))
+	return reads && !showsPackets(r.URL.Path) && (localAddress(r).IsLoopback() || slices.Contains(openPaths, r.URL.Path))
 }
 
 func hasCertificate(r *http.Request) bool {

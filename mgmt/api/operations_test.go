@@ -37,6 +37,8 @@ var examples = []struct {
 	{"list-neighbours", call{method: "GET", path: "/v1/neighbours"}, 200},
 	{"list-generations", call{method: "GET", path: "/v1/generations"}, 200},
 	{"get-drops", call{method: "GET", path: "/v1/drops"}, 200},
+	{"get-dropped-packets", call{method: "GET", path: "/v1/drops/no_service.pcapng"}, 200},
+	{"capture-packets", call{method: "GET", path: "/v1/capture?service=web&client=192.168.57.135&count=2&seconds=1"}, 200},
 	{"get-role", call{method: "GET", path: "/v1/role"}, 200},
 	{"follow-events", call{method: "GET", path: "/v1/events?kind=health,drain&since=0&follow=false", headers: []string{"Last-Event-ID: 1"}}, 200},
 	{"replace-services", call{method: "PUT", path: "/v1/services?dry_run=true", body: `{"services":[` + dns + `]}`}, 200},
@@ -164,8 +166,14 @@ func (d described) problems(c call, w *httptest.ResponseRecorder) (all []string)
 	if !known {
 		return append(all, fmt.Sprintf("the document does not have the content type %q", kind))
 	}
-	if kind == "text/event-stream" {
+	switch kind {
+	case "text/event-stream":
 		return append(all, d.streamProblems(w.Body.String())...)
+	case "application/x-pcapng":
+		if _, err := readPcapng(w.Body.Bytes()); err != nil {
+			all = append(all, err.Error())
+		}
+		return all
 	}
 	return append(all, d.mismatches(content.Schema, w.Body.Bytes())...)
 }

@@ -81,12 +81,8 @@ func readShell(t *testing.T, text string) *shell {
 	if !found || !ended {
 		t.Fatalf("%s does not define the function of its examples", page)
 	}
-	for _, program := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(program); err != nil && os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		} else if err != nil {
-			t.Skip(err)
-		}
+	for _, program := range []string{"bash", "curl", "tshark"} {
+		needProgram(t, program)
 	}
 	s := &shell{function: function, socket: filepath.Join(t.TempDir(), "turnout.sock")}
 	d := apitest.New()

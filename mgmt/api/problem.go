@@ -19,7 +19,7 @@ func problem(err error) error {
 		return huma.Error422UnprocessableEntity("refused: nothing was changed", details(mistakes)...)
 	case errors.Is(err, ErrNotFound):
 		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, store.ErrFileChanged), errors.Is(err, store.ErrLayout):
+	case errors.Is(err, store.ErrFileChanged), errors.Is(err, store.ErrLayout), errors.Is(err, ErrCapturing):
 		return huma.Error409Conflict(err.Error())
 	case errors.Is(err, ErrStale):
 		return huma.Error412PreconditionFailed(err.Error())

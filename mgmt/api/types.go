@@ -39,6 +39,10 @@ type Director interface {
 	Generations() ([]Generation, error)
 	// GenerationState is the desired state that generation n had. Errors: ErrNotFound, *store.Mistakes.
 	GenerationState(n uint64) (store.State, error)
+	// Dropped are the frames that are kept of a reason, the oldest first. Errors: ErrNotFound.
+	Dropped(reason string) ([]Packet, error)
+	// Capture begins to capture forwarded frames. Errors: ErrNotFound (service), ErrCapturing.
+	Capture(q CaptureQuery) (Capture, error)
 	// Events is where what happens is told.
 	Events() *events.Hub
 	// Ready says whether packets are forwarded, or why not (each entry one sentence).
@@ -50,6 +54,9 @@ var ErrStale = errors.New("the generation in force is another one: read the stat
 
 // ErrNotFound answers an edit of a service or real server that does not exist.
 var ErrNotFound = errors.New("not found")
+
+// ErrCapturing answers a capture beside another one.
+var ErrCapturing = errors.New("another capture is under way: wait for its end, or end it")
 
 // ErrStopping answers what comes too late.
 var ErrStopping = errors.New("turnout is stopping")

@@ -26,6 +26,7 @@ type Config struct {
 	Store     *store.Store
 	Role      api.Role
 	TSCHz     uint64
+	TSC       func() uint64 // reads the time stamp counter
 	MaglevKey [16]byte
 	Port      Port
 	PortMAC   frame.MAC
@@ -71,7 +72,10 @@ type Director struct {
 	stale    *stale
 	drains   drains
 	busy     busyMeter
+	tsc      tscClock
 	stopping atomic.Bool
+
+	capturing atomic.Bool // somebody captures
 
 	// What follows belongs to the goroutine of Run.
 	desired    store.State
@@ -98,7 +102,7 @@ const reapInterval = time.Second
 func New(c Config) *Director {
 	d := &Director{
 		config: c, started: time.Now(), messages: make(chan message, 1024), ended: make(chan struct{}), stale: newStale(), standby: c.Role == api.RoleStandby,
-		registry: newRegistry(c.Templates), compiled: map[serviceKey]*compiled{},
+		tsc: newTSCClock(c.TSC, c.TSCHz), registry: newRegistry(c.Templates), compiled: map[serviceKey]*compiled{},
 	}
 	d.view.Store(&view{role: c.Role})
 	return d

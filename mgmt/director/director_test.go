@@ -125,7 +125,7 @@ func startAt(t testing.TB, path string) (*Director, *world) {
 
 func (w *world) config(disk *store.Store, l Lcore) Config {
 	return Config{
-		Version: "test", Store: disk, Role: api.RoleActive, TSCHz: 1e9, Port: fixedPort{}, PortMAC: frame.MAC{2, 0, 0, 0, 1, 0x20},
+		Version: "test", Store: disk, Role: api.RoleActive, TSCHz: 1e9, TSC: func() uint64 { return uint64(time.Now().UnixNano()) }, Port: fixedPort{}, PortMAC: frame.MAC{2, 0, 0, 0, 1, 0x20},
 		DIP: netip.MustParsePrefix("192.168.57.120/24"), Lcores: []Lcore{l}, Log: zap.NewNop(),
 		Drains: store.OpenDrains(disk.Path() + ".drains"), Events: events.New(),
 		Up:         func(k health.Key) (up bool) { w.locked(func() { up = w.up[k] }); return up },

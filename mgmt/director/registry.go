@@ -45,6 +45,7 @@ type realKey struct {
 type identity struct {
 	key       serviceKey
 	id        uint16
+	born      uint64 // epoch of the first snapshot that has it
 	withdrawn bool
 	since     uint64 // epoch of the first snapshot that has it so
 	slots     []slot
@@ -56,6 +57,7 @@ type identity struct {
 type slot struct {
 	address netip.Addr // zero: the slot is free
 	counter uint32
+	born    uint64 // epoch of the first snapshot that has it
 	gone    bool
 	since   uint64    // epoch of the first snapshot in which it is gone: no flow was scheduled there later
 	until   time.Time // until when it keeps its flows though it is gone; zero: no longer
@@ -124,7 +126,7 @@ func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lc
 	for i := range state.Services {
 		svc := &state.Services[i]
 		configured[keyOf(svc)] = true
-		id := r.identify(keyOf(svc))
+		id := r.identify(keyOf(svc), epoch)
 		id.withdrawn = false
 		r.updateSlots(id, members(svc), epoch, read)
 	}
@@ -137,11 +139,11 @@ func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lc
 }
 
 // identify finds or makes the identity of a service.
-func (r *registry) identify(key serviceKey) *identity {
+func (r *registry) identify(key serviceKey, epoch uint64) *identity {
 	if id := r.services[key]; id != nil {
 		return id
 	}
-	id := &identity{key: key, id: uint16(r.ids.take()), slotOf: map[netip.Addr]uint16{}}
+	id := &identity{key: key, id: uint16(r.ids.take()), born: epoch, slotOf: map[netip.Addr]uint16{}}
 	r.services[key] = id
 	return id
 }
@@ -150,7 +152,7 @@ func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch u
 	configured := make(map[netip.Addr]bool, len(servers))
 	for _, rs := range servers {
 		configured[rs.Address] = true
-		s := r.place(id, rs.Address, read)
+		s := r.place(id, rs.Address, epoch, read)
 		s.gone, s.until, s.empty = false, time.Time{}, false
 		if rs.Weight > 0 {
 			s.weight = rs.Weight
@@ -160,13 +162,13 @@ func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch u
 }
 
 // place finds or makes the slot of a real server.
-func (r *registry) place(id *identity, address netip.Addr, read func(uint32) lcore.RealCounters) *slot {
+func (r *registry) place(id *identity, address netip.Addr, epoch uint64, read func(uint32) lcore.RealCounters) *slot {
 	if n, ok := id.slotOf[address]; ok {
 		return &id.slots[n]
 	}
 	counter, n := r.counters.take(), id.freeSlot()
 	id.slotOf[address] = n
-	id.slots[n] = slot{address: address, counter: counter, weight: 1, base: totalsOf(read(counter))}
+	id.slots[n] = slot{address: address, counter: counter, born: epoch, weight: 1, base: totalsOf(read(counter))}
 	return &id.slots[n]
 }
 

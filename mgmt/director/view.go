@@ -47,8 +47,10 @@ type goneView struct {
 
 // flowNames tells what the numbers in a flow's entry stand for.
 type flowNames struct {
-	key   serviceKey
-	slots []netip.Addr
+	key       serviceKey
+	born      uint64 // epoch of the first snapshot in which the number is the service's
+	slots     []netip.Addr
+	slotsBorn []uint64 // likewise of the slots
 }
 
 // publishView gives the readers what is in force now.
@@ -70,10 +72,10 @@ func (d *Director) publishView() {
 }
 
 func (v *view) addIdentity(key serviceKey, id *identity) {
-	names := &flowNames{key: key, slots: make([]netip.Addr, len(id.slots))}
+	names := &flowNames{key: key, born: id.born, slots: make([]netip.Addr, len(id.slots)), slotsBorn: make([]uint64, len(id.slots))}
 	for n := range id.slots {
 		s := &id.slots[n]
-		names.slots[n] = s.address
+		names.slots[n], names.slotsBorn[n] = s.address, s.born
 		if s.gone {
 			v.gone[key.name] = append(v.gone[key.name], goneView{s.address, s.counter, s.base})
 		}

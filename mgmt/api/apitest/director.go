@@ -24,10 +24,12 @@ type Director struct {
 	drains     map[drainKey]api.Drain
 	events     *events.Hub
 
-	Plan        api.Applied // what Change answers beside the generation and the VIPs
-	ChangeError error       // what Change answers, if not nil
-	FlowsError  error       // what Flows answers, if not nil
-	NotReady    []string    // why packets are not forwarded; empty: they are
+	Plan         api.Applied        // what Change answers beside the generation and the VIPs
+	ChangeError  error              // what Change answers, if not nil
+	FlowsError   error              // what Flows answers, if not nil
+	CaptureError error              // what Capture answers, if not nil
+	Captured     []api.CaptureQuery // what Capture was asked for
+	NotReady     []string           // why packets are not forwarded; empty: they are
 }
 
 var _ api.Director = (*Director)(nil)
