@@ -217,7 +217,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	state, notes, err := store.Check(text, c.ServicesFile, store.Segment{DIPs: []netip.Prefix{c.Ports[0].Prefix()}})
-	if err != nil || len(state.Services) != 4 || len(notes) != 0 {
+	if err != nil || len(state.Services) != 5 || len(notes) != 0 {
 		t.Errorf("%d services, notes %q, %v", len(state.Services), notes, err)
 	}
 }

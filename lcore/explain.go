@@ -226,7 +226,7 @@ func (e *Explainer) told(s *Snapshot) Explanation {
 	table := svc.table()
 	x.Hash = packetHash(s, svc, key)
 	x.Position, x.Positions, x.BySequence = table.Index(x.Hash), table.Len(), table.BySequence()
-	if at := w.pend[0].real; at < downReal {
+	if at := w.pend[0].real; at <= someReal {
 		x.Slot = int(at - svc.first)
 		copy(x.MAC[:], s.reals[at].macs[:])
 	}
@@ -246,6 +246,8 @@ func (e *Explainer) toldFlow(x *Explanation, s *Snapshot, key *flowtable.Key, fl
 		x.Rule = RuleKnown
 	case x.Slot == int(st.template):
 		x.Rule = RulePersistence
+	case f == nil && s.services[key.Service].manners.has(isOnePacket):
+		x.Rule = RuleScheduled
 	case f == nil:
 		x.Rule = RuleHash
 	case !st.Known:

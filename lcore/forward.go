@@ -9,15 +9,18 @@ import (
 
 // pending is what the stages know of a frame that is a flow of a virtual service, beside its key and hash.
 type pending struct {
-	real  uint32 // index in the snapshot's reals, or why there is none: noReal, downReal; set by stage 2
+	real  uint32 // index in the snapshot's reals, or why there is none; set by stage 2
 	frame uint8  // index in the burst; set by stage 1
 	flags uint8  // TCP flags, 0 for UDP; set by stage 1
 }
 
 // What stands for a real server where a packet has none.
 const (
-	noReal   = 1<<32 - 1 - iota // none can take the flow
-	downReal                    // the flow's own is down
+	noReal    = 1<<32 - 1 - iota // none can take the flow
+	downReal                     // the flow's own is down
+	strayReal                    // the flow is not known, and may not begin with this packet
+
+	someReal = strayReal - 1 // the largest index
 )
 
 // forward decides a burst in three stages, each over all its frames, so that the cache misses of one frame overlap with
@@ -252,7 +255,7 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 
 // reopens says whether a packet with these TCP flags opens a new connection with the ports of a flow that is closed.
 func reopens(f *flowtable.Flow, flags uint8) bool {
-	return f.State.Reusable() && flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn
+	return f.State.Reusable() && opens(flags)
 }
 
 // rewrite is stage 3: the frame's MACs become the real server's and the port's own. Nothing else in it changes.
@@ -263,7 +266,7 @@ func (w *Worker) rewrite(s *Snapshot) {
 	for i := range pend {
 		p := &pend[i]
 		at := p.frame & (BurstSize - 1)
-		if p.real >= downReal {
+		if p.real > someReal {
 			b.Verdicts[at] = w.refuse(s, i)
 			continue
 		}
@@ -288,10 +291,13 @@ func (w *Worker) rewrite(s *Snapshot) {
 func (w *Worker) refuse(s *Snapshot, i int) Verdict {
 	p, key := &w.pend[i&(BurstSize-1)], &w.keys[i&(BurstSize-1)]
 	at := int(p.frame & (BurstSize - 1))
-	if p.real == downReal {
+	switch p.real {
+	case downReal:
 		return w.drop(ReasonRealServerDown, at)
+	case strayReal:
+		return w.drop(ReasonNoFlow, at)
 	}
-	if s.services[key.Service].unreachable && w.limits.take(PuntUnreachable) {
+	if s.services[key.Service].manners.has(isUnreachable) && w.limits.take(PuntUnreachable) {
 		return w.handUp(PuntUnreachable, at)
 	}
 	return w.drop(ReasonNoRealServer, at)

@@ -89,6 +89,7 @@ func castSpec(t fataler, states func(n int) lcore.RealState, withdrawn bool) *lc
 	s := spec()
 	for i, c := range cast {
 		svc := lcore.ServiceSpec{ID: uint16(2 * i), VIP: c.vip, Protocol: c.protocol, Port: c.port, Hash: c.hash, Unreachable: c.vip == otherVIP, Timeouts: timeouts}
+		svc.OnePacket, svc.Strict = c.vip == vip && c.protocol == frame.ProtocolUDP, c.vip == thirdVIP
 		var servers []sched.Server
 		for slot := range c.n {
 			n := c.first + slot

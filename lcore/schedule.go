@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"turnout/flowtable"
+	"turnout/lcore/frame"
 	"turnout/sched"
 )
 
@@ -55,9 +56,15 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow,
 // all of its packets decides, so that they find the same real server.
 func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
+	if svc.manners.has(isStrict) && !opens(p.flags) {
+		return strayReal
+	}
 	choice := w.pick(s, svc, key)
 	if choice.slot == sched.None {
 		return noReal
+	}
+	if svc.manners.has(isOnePacket) {
+		return w.serve(s, svc, choice.slot)
 	}
 	state := firstState(svc, p)
 	var f *flowtable.Flow
@@ -69,10 +76,18 @@ func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	}
 	f.State, f.Start, f.Expiry = state, w.seconds(), w.now+svc.timeouts[state&7]
 	w.join(s, svc, f, &choice)
-	at := svc.first + uint32(f.Slot)
+	return w.serve(s, svc, f.Slot)
+}
+
+// serve counts a new connection of the real server of a slot.
+func (w *Worker) serve(s *Snapshot, svc *service, slot uint16) uint32 {
+	at := svc.first + uint32(slot)
 	w.reals[s.reals[at].counter&(MaxReals-1)].Connections++
 	return at
 }
+
+// opens says whether TCP flags are those of a connection's first packet.
+func opens(flags uint8) bool { return flags&(frame.TCPSyn|frame.TCPRst) == frame.TCPSyn }
 
 // join puts a flow on the real server chosen, and counts it there.
 func (w *Worker) join(s *Snapshot, svc *service, f *flowtable.Flow, c *choice) {
@@ -95,7 +110,7 @@ func (w *Worker) leave(s *Snapshot, f *flowtable.Flow) {
 
 // firstState is the state of a flow that begins with this packet, as far as the director knows.
 func firstState(svc *service, p *pending) flowtable.State {
-	if svc.udp {
+	if svc.manners.has(isUDP) {
 		return flowtable.UDP
 	}
 	return flowtable.None.Next(p.flags)

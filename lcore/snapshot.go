@@ -29,6 +29,8 @@ type ServiceSpec struct {
 	Hash        HashKey
 	Withdrawn   bool // no longer configured; known only until its last flow has gone
 	Unreachable bool // what no real server can take is answered by ICMP port unreachable
+	OnePacket   bool // no flow is remembered: the scheduler picks for each packet anew
+	Strict      bool // TCP: a flow begins with a SYN, and other packets of flows that are not known are dropped
 	Timeouts    Timeouts
 
 	// A new flow goes where the client's flows before went, until Persistence ticks after the last of them; 0: it need
@@ -102,8 +104,31 @@ type service struct {
 	persistence uint32 // ticks, or 0
 	prefix      uint8  // bits of the client address that make a client, where there is persistence
 	hashed      uint8  // bits of the client address that are hashed
-	udp         bool
-	unreachable bool
+	manners     manners
+	_           [1]byte
+}
+
+// manners are a service's yes and no.
+type manners uint8
+
+const (
+	isUDP manners = 1 << iota
+	isUnreachable
+	isOnePacket
+	isStrict
+)
+
+func (m manners) has(one manners) bool { return m&one != 0 }
+
+func mannersOf(spec *ServiceSpec) (m manners) {
+	for one, yes := range map[manners]bool{
+		isUDP: spec.Protocol == frame.ProtocolUDP, isUnreachable: spec.Unreachable, isOnePacket: spec.OnePacket, isStrict: spec.Strict,
+	} {
+		if yes {
+			m |= one
+		}
+	}
+	return m
 }
 
 var _ [64]byte = [unsafe.Sizeof(service{})]byte{}
@@ -179,7 +204,7 @@ func (s *Snapshot) addService(spec *ServiceSpec) {
 	*svc = service{
 		holder: spec.Table, first: uint32(len(s.reals)), count: uint32(len(spec.Reals)), vip: spec.VIP,
 		timeouts: spec.Timeouts, persistence: spec.Persistence, prefix: min(spec.PersistencePrefix, addressBits),
-		udp: spec.Protocol == frame.ProtocolUDP, unreachable: spec.Unreachable,
+		manners: mannersOf(spec),
 	}
 	svc.hashed, svc.portMask = hashOf(spec)
 	if svc.holder == nil {

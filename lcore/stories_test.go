@@ -12,6 +12,7 @@ import (
 	"turnout/flowtable"
 	"turnout/lcore"
 	"turnout/lcore/frame"
+	"turnout/sched"
 )
 
 const (
@@ -34,6 +35,22 @@ func town(t testing.TB) *lcore.Spec {
 // web is the town's first service, whose real servers are a, b and c.
 func web(t testing.TB, states ...lcore.RealState) lcore.ServiceSpec {
 	return service(t, 0, vip, frame.ProtocolTCP, 80, 0, states...)
+}
+
+// strict is a service that wants a SYN first.
+func strict(svc lcore.ServiceSpec) lcore.ServiceSpec {
+	svc.Strict = true
+	return svc
+}
+
+// onePacket is a service of two real servers, by turns, that remembers no flow.
+func onePacket(t testing.TB, svc lcore.ServiceSpec) lcore.ServiceSpec {
+	t.Helper()
+	svc.OnePacket = true
+	svc.Table = holderOf(tableOf(t, "rr", []sched.Server{
+		{ID: "d", Slot: 0, Weight: 1, Usable: true, Share: sched.FullShare}, {ID: "e", Slot: 1, Weight: 1, Usable: true, Share: sched.FullShare},
+	}))
+	return svc
 }
 
 // unreachable is the state of one service whose clients are told when it has no real server.
@@ -147,6 +164,19 @@ func rescheduleStories(t testing.TB) []story {
 			{after: 800 * time.Second, spec: spec(web(t, down, up, up)), frame: ack, want: "drop real_server_down"},
 			{after: 101 * time.Second, frame: ack, want: "forward b"}, // what was dropped gave it no more time
 		}, tally: map[string]tally{"a": {connections: 1}, "b": {connections: 1, active: 1}}},
+		{name: "no_flow", spec: spec(strict(web(t, up, up, up))), steps: []step{
+			{frame: ack, want: "drop no_flow"},
+			{frame: tcp(t, 40000, 80, "SR"), want: "drop no_flow"},
+			{frame: syn, want: "forward a"},
+			{frame: ack, want: "forward a"},
+			{spec: spec(strict(web(t, gone, up, up))), frame: ack, want: "forward b"}, // one that is known moves all the same
+			{after: 901 * time.Second, frame: ack, want: "drop no_flow"},
+		}, tally: map[string]tally{"a": {connections: 1}, "b": {rescheduled: 1}}},
+		{name: "one_packet_is_scheduled_by_itself", spec: spec(onePacket(t, service(t, 1, vip, frame.ProtocolUDP, 53, 3, up, up))), steps: []step{
+			{frame: udp(t, 5000, 53), want: "forward d"},
+			{frame: udp(t, 5000, 53), want: "forward e"},
+			{frame: udp(t, 5000, 53), want: "forward d"},
+		}, tally: map[string]tally{"d": {connections: 2}, "e": {connections: 1}}},
 		{name: "syn_leaves_a_real_server_that_is_down", spec: town(t), steps: []step{
 			{frame: syn, want: "forward a"},
 			{frame: ack, want: "forward a"},

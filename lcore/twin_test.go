@@ -164,6 +164,9 @@ func (w *twin) decideTransport(f []byte, from frame.MAC, protocol uint8, src, ds
 		flags = segment[13]
 	}
 	id := flowID{svc.ID, src, uint16(number(segment[:2])), uint16(number(segment[2:4]))}
+	if svc.Strict && !w.knows(id) && (flags&frame.TCPSyn == 0 || flags&frame.TCPRst != 0) {
+		return dropped(lcore.ReasonNoFlow)
+	}
 	slot := w.slot(svc, id, flags)
 	if slot == sched.None {
 		return w.refused(svc)
@@ -192,14 +195,10 @@ func (w *twin) refused(svc *lcore.ServiceSpec) end {
 
 // slot is the real server of a flow, which is remembered.
 func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
-	f := w.flows[id]
-	if f != nil && int32(w.now-f.expiry) >= 0 {
-		w.end(id)
-		f = nil
-	}
-	if f == nil {
+	if !w.knows(id) {
 		return w.newFlow(svc, id, flags)
 	}
+	f := w.flows[id]
 	gone := svc.Reals[f.slot].State == lcore.RealGone
 	closing := f.state == flowtable.FinWait || f.state == flowtable.TimeWait || f.state == flowtable.Close
 	reopened := closing && flags&frame.TCPSyn != 0 && flags&frame.TCPRst == 0
@@ -226,11 +225,25 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	return f.slot
 }
 
+// knows says whether a flow is remembered, and lets one go whose time is over.
+func (w *twin) knows(id flowID) bool {
+	f := w.flows[id]
+	if f != nil && int32(w.now-f.expiry) >= 0 {
+		w.end(id)
+		return false
+	}
+	return f != nil
+}
+
 // newFlow picks a real server. A flow that begins with its end is not remembered.
 func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	slot := w.pick(svc, id)
 	if slot == sched.None {
 		return sched.None
+	}
+	if svc.OnePacket {
+		w.countersOf(&svc.Reals[slot]).Connections++
+		return slot
 	}
 	named := w.named(svc, id)
 	state := flowtable.UDP

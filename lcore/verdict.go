@@ -27,6 +27,7 @@ const (
 	ReasonNoService                    // to a VIP, to a port without a service
 	ReasonNoRealServer                 // no real server of the service can take the flow
 	ReasonRealServerDown               // of a flow whose real server is down, and which is not to be scheduled again
+	ReasonNoFlow                       // TCP of a flow that is not known, and not its SYN, where that is asked for
 	ReasonStandby                      // to a VIP, while the role is standby
 	ReasonPuntLimited                  // over the punt limit of its kind
 	ReasonPuntFull                     // the punt ring was full
@@ -36,7 +37,7 @@ const (
 var reasonNames = [Reasons]string{
 	ReasonTooShort: "too_short", ReasonNotForUs: "not_for_us", ReasonLoop: "loop", ReasonBadVersion: "bad_version",
 	ReasonBadHeader: "bad_header", ReasonBadLength: "bad_length", ReasonFragment: "fragment", ReasonProtocol: "protocol", ReasonICMP: "icmp",
-	ReasonNoService: "no_service", ReasonNoRealServer: "no_real_server", ReasonRealServerDown: "real_server_down",
+	ReasonNoService: "no_service", ReasonNoRealServer: "no_real_server", ReasonRealServerDown: "real_server_down", ReasonNoFlow: "no_flow",
 	ReasonStandby: "standby", ReasonPuntLimited: "punt_limited", ReasonPuntFull: "punt_full",
 }
 

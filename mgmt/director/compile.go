@@ -34,7 +34,7 @@ func (d *Director) compileService(svc *store.Service, id *identity, old *compile
 	c.spec = lcore.ServiceSpec{
 		ID: id.id, VIP: ipv4(svc.VIP), Protocol: protocolNumber(svc.Protocol), Port: svc.Port,
 		Hash: hashKey(svc), Timeouts: ticks(&svc.Timeouts), Persistence: toTicks(svc.Persistence), PersistencePrefix: svc.PersistencePrefix,
-		Unreachable: svc.NoRealServer == store.RefuseUnreachable, Table: new(atomic.Pointer[sched.Table]), Reals: id.reals(),
+		OnePacket: svc.OnePacket, Strict: svc.StrictTCP, Unreachable: svc.NoRealServer == store.RefuseUnreachable, Table: new(atomic.Pointer[sched.Table]), Reals: id.reals(),
 	}
 	for _, rs := range svc.RealServers {
 		c.view.reals = append(c.view.reals, c.addReal(rs, d.live(svc, &rs, now), now))

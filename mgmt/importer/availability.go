@@ -9,6 +9,19 @@ import (
 	"turnout/mgmt/store"
 )
 
+// onePackets takes over one-packet scheduling, which IPVS has for UDP only.
+func (v *virtualService) onePackets(svc *store.Service) {
+	switch {
+	case v.onePacket.line == 0:
+	case svc.Protocol != store.UDP:
+		v.remark(v.onePacket.line, "one-packet scheduling (%s) is for udp: not carried over, as IPVS passes over it as well", v.onePacket.text)
+	case svc.Persistence > 0:
+		v.remark(v.onePacket.line, "one-packet scheduling (%s) does not go with persistence, which remembers the client: not carried over", v.onePacket.text)
+	default:
+		svc.OnePacket = true
+	}
+}
+
 // quorums takes over how much weight the service needs, by keepalived's rules: at least 1, and hysteresis below it.
 func (v *virtualService) quorums(svc *store.Service) {
 	svc.Quorum = max(1, v.weight(v.quorum, "quorum", svc.Quorum))

@@ -26,6 +26,7 @@ type virtualService struct {
 	netmask     option   // groups clients for persistence
 	quorum      option   // weight
 	hysteresis  option   // weight
+	onePacket   option   // no flow is remembered
 	keepsFlows  bool     // a real server that is down keeps its flows
 	sorry       realServer
 	realServers []realServer
@@ -91,6 +92,7 @@ func (c *collector) add(v virtualService) {
 	}
 	v.persist(&svc)
 	v.quorums(&svc)
+	v.onePackets(&svc)
 	if v.keepsFlows {
 		svc.OnDown = store.OnDownKeep
 	}

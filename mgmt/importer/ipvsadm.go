@@ -179,7 +179,7 @@ func (r rule) virtualService() *virtualService {
 		v.netmask = option{r.line, r.options["-M"]}
 	}
 	if r.has("-o") {
-		v.remark(r.line, "one-packet scheduling (-o) "+noOnePacket)
+		v.onePacket = option{r.line, "-o"}
 	}
 	if r.has("--pe") {
 		v.remark(r.line, "persistence engine %s is not available in this version", printable(r.options["--pe"]))

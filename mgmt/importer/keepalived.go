@@ -30,7 +30,6 @@ var keepalivedRemarks = map[string]string{
 	"inhibit_on_failure":   "is not available for one real server: on_down: keep does it for all of a service",
 	"ha_suspend":           "is not available: a standby director (turnout role standby) goes on checking",
 	"omega":                "is not available: there are no notify scripts to run at the end",
-	"ops":                  noOnePacket,
 	"persistence_engine":   "is not available in this version",
 	"ip_family":            "is not available: it goes with fwmark",
 	"include":              "is not followed: put the text of that file in its place and import again",
@@ -116,6 +115,8 @@ func (v *virtualService) keepalivedOption(s *block) {
 		}
 	case key == "persistence_granularity":
 		v.netmask = option{s.line, s.arg(1)}
+	case key == "ops":
+		v.onePacket = option{s.line, key}
 	case key == "quorum":
 		v.quorum = option{s.line, s.arg(1)}
 	case key == "hysteresis":

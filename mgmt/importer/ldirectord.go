@@ -35,7 +35,7 @@ func unquote(s string) string { return strings.Trim(s, `"`) }
 
 // ldirectordSilent are directives that need no word: they are read elsewhere, or turnout does the same unasked.
 var ldirectordSilent = words("virtual real checktype service servicename comment checkport checkinterval checktimeout negotiatetimeout " +
-	"failurecount request receive virtualhost scheduler schedflags persistent netmask protocol httpmethod fallback quiescent")
+	"failurecount request receive virtualhost scheduler schedflags persistent netmask protocol httpmethod fallback quiescent ops")
 
 const (
 	itself    = "is of ldirectord itself"
@@ -49,7 +49,6 @@ var ldirectordRemarks = map[string]string{
 	"fallbackcommand":  "is not available in this version: let an alert on turnout_real_server_up do it",
 	"checkcount":       "is not available: failurecount says how many failures in a row count",
 	"checkcommand":     "is not carried over: put the script into health.exec_dir and name it in a check of type exec",
-	"ops":              noOnePacket,
 	"login":            ofLogin,
 	"passwd":           ofLogin,
 	"database":         ofLogin,
@@ -78,7 +77,7 @@ var ldirectordRemarks = map[string]string{
 // remarkOn returns why a directive is not carried over, "" if it is. Values are not repeated: some are passwords.
 func remarkOn(d directive) string {
 	switch text := ldirectordRemarks[d.key]; {
-	case ldirectordSilent[d.key], d.key == "ops" && d.value == "no":
+	case ldirectordSilent[d.key]:
 		return ""
 	case text != "":
 		return d.key + " " + text
@@ -152,6 +151,9 @@ func (l *ldirectord) virtualService(s section) {
 		v.protocol = fwmark
 	}
 	v.keepsFlows = l.ownOrGlobal(s, "quiescent").text == "yes" // the manual says so, the program does not: its default is no
+	if ops := s.option("ops"); ops.text == "yes" {
+		v.onePacket = option{ops.line, "ops"}
+	}
 	v.sorry = fallbackOf(l.ownOrGlobal(s, "fallback"))
 	for _, d := range s {
 		if text := remarkOn(d); text != "" {

@@ -11,9 +11,6 @@ import (
 	"turnout/mgmt/store"
 )
 
-// noOnePacket says what there is in place of IPVS's one-packet scheduling.
-const noOnePacket = "is not available in this version: the packets of one client's port stay at one real server, until timeouts.udp after the last one (1s at least)"
-
 // decodeService reads a service from some of its keys: store has the defaults, and the word on what is available.
 func decodeService(keys map[string]any) (store.Service, error) {
 	keys["name"] = "import"

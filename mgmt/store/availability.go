@@ -17,6 +17,19 @@ func (v *validator) availability(svc Service, at *place) {
 	v.quorum(svc, at)
 }
 
+// flowKeys judges what is remembered of flows.
+func (v *validator) flowKeys(svc Service, at *place) {
+	if svc.OnePacket && svc.Protocol != UDP {
+		v.wrong(at.in("one_packet"), "is for udp services only: the packets of a TCP connection must all find the same real server; delete it")
+	}
+	if svc.OnePacket && svc.Persistence > 0 {
+		v.wrong(at.in("one_packet"), "does not go with persistence, which remembers the client: delete one of them")
+	}
+	if svc.StrictTCP && svc.Protocol != TCP {
+		v.wrong(at.in("strict_tcp"), "is for tcp services only: there is no SYN in other protocols; delete it")
+	}
+}
+
 // quorum judges the watermarks. Weights below the upper one are noted only: a real server may be quiesced for a while.
 func (v *validator) quorum(svc Service, at *place) {
 	if svc.Quorum < minQuorum {

@@ -15,6 +15,7 @@ func TestDecodeAvailability(t *testing.T) {
     persistence_prefix: 24
     on_down: keep
     no_real_server: port_unreachable
+    strict_tcp: true
     quorum: 3
     hysteresis: 1
     sorry_server: {address: 192.168.57.119, mac: "02:00:00:00:01:19"}
@@ -23,7 +24,7 @@ func TestDecodeAvailability(t *testing.T) {
 	want := webService()
 	want.SlowStart, want.Gradual, want.Persistence = Duration(30*time.Second), Duration(time.Minute), Duration(5*time.Minute)
 	want.PersistencePrefix, want.OnDown, want.NoRealServer = 24, OnDownKeep, RefuseUnreachable
-	want.Quorum, want.Hysteresis = 3, 1
+	want.Quorum, want.Hysteresis, want.StrictTCP = 3, 1, true
 	want.SorryServer = SorryServer{Address: ip(119), MAC: "02:00:00:00:01:19"}
 	want.RealServers = []RealServer{{Address: ip(121), Weight: 1, UpperThreshold: 100, LowerThreshold: 80}}
 	if err != nil || !reflect.DeepEqual(got, State{Services: []Service{want}}) {
@@ -85,6 +86,13 @@ func TestValidateAvailability(t *testing.T) {
 			"services[web].persistence_prefix: 33 is out of range: 1 to 32",
 		}},
 		{"persistence of one second and one bit", func(s *State) { s.Services[0].Persistence, s.Services[0].PersistencePrefix = Duration(time.Second), 1 }, nil},
+		{"what is remembered", func(s *State) { s.Services[0].OnePacket, s.Services[0].Persistence = true, minFlowTimeout }, []string{
+			`services[web].one_packet: is for udp services only: the packets of a TCP connection must all find the same real server; delete it`,
+			`services[web].one_packet: does not go with persistence, which remembers the client: delete one of them`,
+		}},
+		{"what is strict", func(s *State) { s.Services[0].Protocol, s.Services[0].StrictTCP = UDP, true }, []string{
+			`services[web].strict_tcp: is for tcp services only: there is no SYN in other protocols; delete it`,
+		}},
 		{"what becomes of flows", func(s *State) { s.Services[0].OnDown, s.Services[0].NoRealServer = "kill", "" }, []string{
 			`services[web].on_down: "kill" is unknown: use reschedule, keep, drop`,
 			`services[web].no_real_server: "" is unknown: use drop, port_unreachable`,

@@ -319,7 +319,7 @@ func TestDecodeJSONMistakes(t *testing.T) {
 	wantMistakes(t, err,
 		`services[web].port: is given twice: keep one`,
 		`services[web].persistence: 60 has no unit: write a duration such as 60s`,
-		`services[web].livee: unknown key: known here are gradual, health_check, hysteresis, maglev, name, no_real_server, on_down, persistence, persistence_prefix, port, protocol, quorum, real_servers, scheduler, slow_start, sorry_server, timeouts, vip`)
+		`services[web].livee: unknown key: known here are gradual, health_check, hysteresis, maglev, name, no_real_server, on_down, one_packet, persistence, persistence_prefix, port, protocol, quorum, real_servers, scheduler, slow_start, sorry_server, strict_tcp, timeouts, vip`)
 	_, err = DecodeJSON([]byte(`{"services": [}`))
 	wantMistakes(t, err, `not readable as JSON: invalid character '}' looking for beginning of value`)
 	_, err = DecodeJSON([]byte(`services: []`))

@@ -57,7 +57,7 @@ func (w words) refusal(s string) string {
 
 // Keys of a later version, refused rather than passed over.
 var (
-	plannedServiceKeys    = []string{"strict_tcp", "one_packet", "outlier", "vlan", "rate_limit"}
+	plannedServiceKeys    = []string{"outlier", "vlan", "rate_limit"}
 	plannedRealServerKeys = []string{"vlan", "forwarding", "health_check"}
 )
 
@@ -108,6 +108,8 @@ func (d *decoder) service(n ast.Node, at *place) Service {
 		"persistence":        duration(&svc.Persistence),
 		"persistence_prefix": integer(&svc.PersistencePrefix, minPrefix, maxPrefix),
 		"on_down":            word(&svc.OnDown, onDowns),
+		"one_packet":         boolean(&svc.OnePacket),
+		"strict_tcp":         boolean(&svc.StrictTCP),
 		"no_real_server":     word(&svc.NoRealServer, refusals),
 		"quorum":             integer(&svc.Quorum, minQuorum, math.MaxUint32),
 		"hysteresis":         integer(&svc.Hysteresis, 0, math.MaxUint32),

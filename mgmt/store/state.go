@@ -33,6 +33,8 @@ type Service struct {
 	Gradual           Duration     `yaml:"gradual" json:"gradual"`                       // changed weights and real servers take effect in steps over this time; 0: at once
 	Persistence       Duration     `yaml:"persistence" json:"persistence"`               // a client keeps its real server until this long after its last flow; 0: there is no persistence
 	PersistencePrefix uint8        `yaml:"persistence_prefix" json:"persistence_prefix"` // leading bits of an address that make a client; 32 tells every address apart
+	OnePacket         bool         `yaml:"one_packet" json:"one_packet"`                 // udp: no flow is remembered, the scheduler picks for each packet
+	StrictTCP         bool         `yaml:"strict_tcp" json:"strict_tcp"`                 // tcp: a flow begins with a SYN, other packets of unknown flows are dropped
 	OnDown            OnDown       `yaml:"on_down" json:"on_down"`
 	NoRealServer      Refusal      `yaml:"no_real_server" json:"no_real_server"`
 	Quorum            uint32       `yaml:"quorum" json:"quorum"`         // weight that must be usable, as in keepalived: 1 unless given

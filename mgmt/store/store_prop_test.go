@@ -60,6 +60,8 @@ func drawAvailability(t *rapid.T, svc *Service) {
 	svc.SlowStart, svc.Gradual = ramp.Draw(t, "slow_start"), ramp.Draw(t, "gradual")
 	svc.Persistence = rapid.SampledFrom([]Duration{0, minFlowTimeout, maxFlowTimeout}).Draw(t, "persistence")
 	svc.PersistencePrefix = rapid.Uint8Range(minPrefix, maxPrefix).Draw(t, "persistence_prefix")
+	svc.OnePacket = svc.Protocol == UDP && svc.Persistence == 0 && rapid.Bool().Draw(t, "one_packet")
+	svc.StrictTCP = svc.Protocol == TCP && rapid.Bool().Draw(t, "strict_tcp")
 	svc.OnDown = OnDown(rapid.SampledFrom(onDowns.known).Draw(t, "on_down"))
 	svc.NoRealServer = Refusal(rapid.SampledFrom(refusals.known).Draw(t, "no_real_server"))
 	svc.Quorum = rapid.SampledFrom([]uint32{1, 2, 4294967295}).Draw(t, "quorum")

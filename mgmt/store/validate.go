@@ -114,6 +114,7 @@ func (v *validator) state(s State) {
 	for i, svc := range s.Services {
 		at := services.item(i, serviceLabel(svc.Name))
 		v.options(svc, at)
+		v.flowKeys(svc, at)
 		v.availability(svc, at)
 		v.sorryServer(svc, at.in("sorry_server"), vips, macs)
 		v.healthChecks(svc, at.in("health_check"))

@@ -118,6 +118,8 @@ func serviceWants(old, now Service) []want {
 		value("gradual", old.Gradual, now.Gradual, usual.Gradual),
 		value("persistence", old.Persistence, now.Persistence, usual.Persistence),
 		value("persistence_prefix", old.PersistencePrefix, now.PersistencePrefix, usual.PersistencePrefix),
+		value("one_packet", old.OnePacket, now.OnePacket, usual.OnePacket),
+		value("strict_tcp", old.StrictTCP, now.StrictTCP, usual.StrictTCP),
 		value("on_down", old.OnDown, now.OnDown, usual.OnDown),
 		value("no_real_server", old.NoRealServer, now.NoRealServer, usual.NoRealServer),
 		value("quorum", old.Quorum, now.Quorum, usual.Quorum),
