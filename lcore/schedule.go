@@ -16,10 +16,15 @@ type choice struct {
 	slot  uint16 // slot chosen, or sched.None
 }
 
-// pick chooses the real server of a flow that has none.
-func (w *Worker) pick(s *Snapshot, svc *service, key *flowtable.Key) choice {
+// pick chooses the real server of a flow that has none. Of a connection that is under way already the hash decides, whatever
+// the scheduler: its packets before were not remembered, or went by another director.
+func (w *Worker) pick(s *Snapshot, svc *service, key *flowtable.Key, underWay bool) choice {
 	c := choice{table: svc.table(), hash: packetHash(s, svc, key), old: w.template(svc, key)}
-	if c.slot = c.old; !s.takes(svc, c.old) {
+	switch c.slot = c.old; {
+	case s.takes(svc, c.old):
+	case underWay:
+		c.slot = c.table.PickByHash(c.hash)
+	default:
 		c.slot = c.table.Pick(c.hash, &w.cursors[key.Service])
 	}
 	return c
@@ -35,7 +40,7 @@ func (c *choice) untracked() uint16 {
 
 // reschedule gives a tracked flow another real server and moves its count there. A reopened one is a new connection.
 func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow, reopened bool) uint32 {
-	choice := w.pick(s, svc, &w.keys[i&(BurstSize-1)])
+	choice := w.pick(s, svc, &w.keys[i&(BurstSize-1)], false)
 	if choice.slot == sched.None {
 		return noReal
 	}
@@ -56,10 +61,11 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow,
 // all of its packets decides, so that they find the same real server.
 func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	key, p := &w.keys[i&(BurstSize-1)], &w.pend[i&(BurstSize-1)]
-	if svc.manners.has(isStrict) && !opens(p.flags) {
+	underWay := !svc.manners.has(isUDP) && !opens(p.flags)
+	if underWay && svc.manners.has(isStrict) {
 		return strayReal
 	}
-	choice := w.pick(s, svc, key)
+	choice := w.pick(s, svc, key, underWay)
 	if choice.slot == sched.None {
 		return noReal
 	}

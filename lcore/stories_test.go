@@ -47,6 +47,12 @@ func strict(svc lcore.ServiceSpec) lcore.ServiceSpec {
 func onePacket(t testing.TB, svc lcore.ServiceSpec) lcore.ServiceSpec {
 	t.Helper()
 	svc.OnePacket = true
+	return inTurns(t, svc)
+}
+
+// inTurns is a service of two real servers, by turns.
+func inTurns(t testing.TB, svc lcore.ServiceSpec) lcore.ServiceSpec {
+	t.Helper()
 	svc.Table = holderOf(tableOf(t, "rr", []sched.Server{
 		{ID: "d", Slot: 0, Weight: 1, Usable: true, Share: sched.FullShare}, {ID: "e", Slot: 1, Weight: 1, Usable: true, Share: sched.FullShare},
 	}))
@@ -172,6 +178,12 @@ func rescheduleStories(t testing.TB) []story {
 			{spec: spec(strict(web(t, gone, up, up))), frame: ack, want: "forward b"}, // one that is known moves all the same
 			{after: 901 * time.Second, frame: ack, want: "drop no_flow"},
 		}, tally: map[string]tally{"a": {connections: 1}, "b": {rescheduled: 1}}},
+		{name: "connection_under_way_goes_by_the_hash", spec: spec(inTurns(t, service(t, 0, vip, frame.ProtocolTCP, 80, 3, up, up))), steps: []step{
+			{frame: tcp(t, 40000, 80, "A"), want: "forward e"},
+			{frame: tcp(t, 40000, 80, "A"), want: "forward e"},
+			{frame: tcp(t, 40001, 80, "S"), want: "forward d"}, // no turn was taken
+			{frame: tcp(t, 40002, 80, "S"), want: "forward e"},
+		}, tally: map[string]tally{"d": {connections: 1, inactive: 1}, "e": {connections: 2, active: 1, inactive: 1}}},
 		{name: "one_packet_is_scheduled_by_itself", spec: spec(onePacket(t, service(t, 1, vip, frame.ProtocolUDP, 53, 3, up, up))), steps: []step{
 			{frame: udp(t, 5000, 53), want: "forward d"},
 			{frame: udp(t, 5000, 53), want: "forward e"},

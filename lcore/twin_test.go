@@ -203,7 +203,7 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	closing := f.state == flowtable.FinWait || f.state == flowtable.TimeWait || f.state == flowtable.Close
 	reopened := closing && flags&frame.TCPSyn != 0 && flags&frame.TCPRst == 0
 	if gone || reopened {
-		slot := w.pick(svc, id)
+		slot := w.pick(svc, id, false)
 		if slot == sched.None {
 			return sched.None
 		}
@@ -237,7 +237,7 @@ func (w *twin) knows(id flowID) bool {
 
 // newFlow picks a real server. A flow that begins with its end is not remembered.
 func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
-	slot := w.pick(svc, id)
+	slot := w.pick(svc, id, svc.Protocol == frame.ProtocolTCP && (flags&frame.TCPSyn == 0 || flags&frame.TCPRst != 0))
 	if slot == sched.None {
 		return sched.None
 	}
@@ -265,12 +265,15 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 // second is the age that a flow begins with.
 func (w *twin) second() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
 
-func (w *twin) pick(svc *lcore.ServiceSpec, id flowID) uint16 {
+func (w *twin) pick(svc *lcore.ServiceSpec, id flowID, underWay bool) uint16 {
 	if m := w.named(svc, id); m != nil {
 		return m.Slot
 	}
 	if svc.Table == nil || svc.Table.Load() == nil {
 		return sched.None
+	}
+	if underWay {
+		return svc.Table.Load().PickByHash(w.hash(svc, id))
 	}
 	cursor := w.cursors[svc.ID]
 	slot := svc.Table.Load().Pick(w.hash(svc, id), &cursor)
