@@ -85,6 +85,7 @@ type Director struct {
 	standby    bool
 	registry   *registry
 	compiled   map[serviceKey]*compiled
+	refreshing *time.Ticker // ticks while tables change by themselves
 }
 
 var _ api.Director = (*Director)(nil)
@@ -102,7 +103,7 @@ const reapInterval = time.Second
 func New(c Config) *Director {
 	d := &Director{
 		config: c, started: time.Now(), messages: make(chan message, 1024), ended: make(chan struct{}), stale: newStale(), standby: c.Role == api.RoleStandby,
-		tsc: newTSCClock(c.TSC, c.TSCHz), registry: newRegistry(c.Templates), compiled: map[serviceKey]*compiled{},
+		tsc: newTSCClock(c.TSC, c.TSCHz), registry: newRegistry(c.Templates), compiled: map[serviceKey]*compiled{}, refreshing: time.NewTicker(refreshInterval),
 	}
 	d.view.Store(&view{role: c.Role})
 	return d
@@ -111,16 +112,16 @@ func New(c Config) *Director {
 // Run does what is asked until ctx ends.
 func (d *Director) Run(ctx context.Context) error {
 	defer close(d.ended)
-	reap, refresh := time.NewTicker(reapInterval), time.NewTicker(refreshInterval)
+	reap := time.NewTicker(reapInterval)
 	defer reap.Stop()
-	defer refresh.Stop()
+	defer d.refreshing.Stop()
 	for {
 		select {
 		case m := <-d.messages:
 			m.answer(m.do())
 		case <-d.stale.wake:
 			d.publish(d.stale.take())
-		case <-refresh.C: // a tick may have waited, so what it says of the time is not used
+		case <-d.refreshing.C: // a tick may have waited, so what it says of the time is not used
 			d.refresh(time.Now())
 		case <-reap.C:
 			d.reap()
@@ -300,6 +301,7 @@ func (d *Director) publish(changed func(*store.Service) bool) {
 		next[key] = d.compileService(svc, d.registry.services[key], old, time.Now())
 	}
 	d.compiled = next
+	d.refreshing.Reset(refreshInterval)
 	snapshot := lcore.Compile(d.spec())
 	for _, l := range d.config.Lcores {
 		l.Publish(snapshot)

@@ -239,7 +239,7 @@ func (s *drains) live(key realKey, flows uint64, now time.Time) *api.DrainLive {
 	}
 	live := &api.DrainLive{
 		Drain: api.Drain{Deadline: d.Deadline, Then: api.Then(d.Then)}, Since: d.Since, Flows: flows, FlowsAtStart: max(d.atStart, flows),
-		Empty: flows == 0, Over: d.ended(now), ETASeconds: d.pace.eta(flows, now),
+		Empty: flows == 0, Over: d.over, ETASeconds: d.pace.eta(flows, now),
 	}
 	if d.Deadline > 0 {
 		ends := d.Since.Add(time.Duration(d.Deadline))

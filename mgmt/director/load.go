@@ -1,9 +1,11 @@
 package director
 
 import (
+	"slices"
 	"time"
 
 	"turnout/mgmt/store"
+	"turnout/sched"
 )
 
 // refreshInterval is how often flows are counted for schedulers and thresholds, and slow starts and gradual changes
@@ -13,25 +15,28 @@ const refreshInterval = 50 * time.Millisecond
 // load is what a real server had to do when it was last looked at.
 type load struct{ active, inactive, connections uint64 }
 
-// refresh brings the tables up to date that change by themselves. Only a threshold that is reached or left takes a new
-// snapshot.
+// refresh brings the tables up to date that change by themselves, and stops when there are none. Only a threshold that is
+// reached or left takes a new snapshot.
 func (d *Director) refresh(now time.Time) {
-	changed := map[string]bool{}
+	changed, again := map[string]bool{}, false
 	for i := range d.desired.Services {
 		c := d.compiled[keyOf(&d.desired.Services[i])]
-		counted := c.counts() || limited(c.service)
-		if !counted && !c.ramping(now) {
+		if !c.restless() {
 			continue
 		}
-		flows, limits := 0, false
-		if counted {
-			flows, limits = d.weigh(c)
-		}
-		if limits {
+		again = true
+		flows, limits := d.weigh(c)
+		switch {
+		case limits:
 			changed[c.service.Name] = true
-			continue
+		case c.counts():
+			c.table(now, foreseen*flows)
+		default:
+			c.table(now, 0)
 		}
-		c.table(now, foreseen*flows)
+	}
+	if !again {
+		d.refreshing.Stop()
 	}
 	if len(changed) > 0 {
 		d.publish(func(svc *store.Service) bool { return changed[svc.Name] })
@@ -41,17 +46,10 @@ func (d *Director) refresh(now time.Time) {
 // foreseen is how many times the new flows of the last interval a table is made for.
 const foreseen = 4
 
-// ramping says whether a slow start or a gradual change has steps to go.
-func (c *compiled) ramping(now time.Time) bool {
-	if c.former != nil {
-		return true
-	}
-	for i := range c.made.servers {
-		if c.service.SlowStart > 0 && c.made.servers[i].Share < share(c.id.slots[c.made.servers[i].Slot].upSince, time.Duration(c.service.SlowStart), now) {
-			return true
-		}
-	}
-	return false
+// restless says whether the service's table changes by itself: with the flows, or in steps.
+func (c *compiled) restless() bool {
+	return c.former != nil || c.counts() || limited(c.service) ||
+		slices.ContainsFunc(c.made.servers, func(s sched.Server) bool { return s.Share < sched.FullShare })
 }
 
 // limited says whether a real server of the service has a threshold.
