@@ -28,6 +28,7 @@ type Config struct {
 	Mgmt          MgmtConfig      `mapstructure:"mgmt"`
 	Health        HealthConfig    `mapstructure:"health"`
 	Role          string          `mapstructure:"role" doc:"active or standby; a standby sends and answers nothing for VIPs and drops VIP traffic"`
+	DefendVIPs    bool            `mapstructure:"defend_vips" doc:"true: announce a VIP once more when another machine claims it, at most every 10 s, and answer twice who asks for it then, see arp-guard.md; false: only tell of it"`
 	StopGrace     string          `mapstructure:"stop_grace" doc:"how long an active director that is told to stop forwards on, not ready, until it is told to be standby: with keepalived the other one takes over first, see ha.md. 0s to 1m; 0s stops at once"`
 	ServicesFile  string          `mapstructure:"services_file" doc:"the desired state; relative to the folder of turnout.yaml"`
 	WatchServices bool            `mapstructure:"watch_services" doc:"true: load services_file whenever it changes, not only on SIGHUP"`
@@ -105,6 +106,7 @@ func defaultConfig() Config {
 		Mgmt:          MgmtConfig{Listen: []string{"unix:/run/turnout.sock", "127.0.0.1:9180"}, SocketGroup: "turnout"},
 		Health:        HealthConfig{ExecUser: "nobody"},
 		Role:          "active",
+		DefendVIPs:    true,
 		StopGrace:     "0s",
 		ServicesFile:  "services.yaml",
 		Log:           LogConfig{Level: "info", Format: "console"},

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 
+	"go.uber.org/zap"
+
 	"turnout/lcore/frame"
+	"turnout/mgmt/api"
 	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/neigh"
@@ -31,28 +34,69 @@ func neighbourText(address netip.Addr, before, mac frame.MAC) string {
 	return fmt.Sprintf("%v has moved from %v to %v", address, before, mac)
 }
 
-// vipStates is what was last told of the VIPs. It belongs to the guard's goroutine.
-type vipStates struct {
+// vipNews is what was last told of the VIPs and of who else claims an address. It belongs to the guard's goroutine.
+type vipNews struct {
 	appliance *Appliance
-	states    map[netip.Addr]neigh.VIP
+	states    map[netip.Addr]neigh.State
+	conflicts map[string]api.Conflict // by what they say
 }
 
-// changed tells of every VIP that is other than before.
-func (s *vipStates) changed() {
-	now := map[netip.Addr]neigh.VIP{}
-	for _, v := range s.appliance.guard.VIPs() {
-		now[v.Address] = v
-		if s.states[v.Address] != v {
-			s.appliance.events.Emit(events.VIP, "", netip.Addr{}, vipText(v))
+// tell tells of what is other than before.
+func (n *vipNews) tell() {
+	n.tellStates()
+	n.tellConflicts()
+}
+
+func (n *vipNews) tellStates() {
+	now := map[netip.Addr]neigh.State{}
+	for _, v := range n.appliance.guard.VIPs() {
+		now[v.Address] = v.State
+		if before, known := n.states[v.Address]; !known || before != v.State {
+			n.appliance.events.Emit(events.VIP, "", netip.Addr{}, fmt.Sprintf("VIP %v is in state %v", v.Address, v.State))
 		}
 	}
-	s.states = now
+	n.states = now
 }
 
-func vipText(v neigh.VIP) string {
-	text := fmt.Sprintf("VIP %v is in state %v", v.Address, v.State)
-	if (v.ConflictMAC != frame.MAC{}) {
-		text += fmt.Sprintf(": %v claims it as well", v.ConflictMAC)
+func (n *vipNews) tellConflicts() {
+	now := map[string]api.Conflict{}
+	for _, c := range n.appliance.director.Conflicts() {
+		now[c.Text] = c
+		if _, known := n.conflicts[c.Text]; !known {
+			n.appliance.conflictBegins(c)
+		}
 	}
-	return text
+	for text, c := range n.conflicts {
+		if _, still := now[text]; !still {
+			n.appliance.conflictEnds(c)
+		}
+	}
+	n.conflicts = now
+}
+
+func (a *Appliance) conflictBegins(c api.Conflict) {
+	a.log.Warn("another machine claims an address", append(conflictFields(c), zap.String("mend", c.Mend))...)
+	a.emitConflict(c, c.Text+"; "+c.Mend)
+}
+
+func (a *Appliance) conflictEnds(c api.Conflict) {
+	a.log.Info("no longer heard: another machine claims an address", conflictFields(c)...)
+	a.emitConflict(c, "no longer heard: "+c.Text)
+}
+
+func conflictFields(c api.Conflict) []zap.Field {
+	fields := []zap.Field{zap.String("what", c.Text), zap.String("mac", c.MAC)}
+	if c.VIP {
+		return append(fields, zap.Stringer("vip", c.Address))
+	}
+	return append(fields, zap.Stringer("real_server", c.Address))
+}
+
+// emitConflict tells of a conflict at the VIP or the real server whose address it is about.
+func (a *Appliance) emitConflict(c api.Conflict, text string) {
+	if c.VIP {
+		a.events.Emit(events.VIP, "", netip.Addr{}, text)
+		return
+	}
+	a.events.Emit(events.Neighbour, "", c.Address, text)
 }

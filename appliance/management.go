@@ -38,9 +38,9 @@ func (a *Appliance) startManagement() error {
 	active := role == api.RoleActive
 	a.injector = punt.NewInjector(a.lcores.inject)
 	a.guard = neigh.New(neigh.Config{
-		PortMAC: a.port.MAC(), DIP: p.Prefix(), Active: active, Log: a.log,
+		PortMAC: a.port.MAC(), DIP: p.Prefix(), Active: active, Defend: a.config.DefendVIPs, Log: a.log,
 		Send:     func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
-		OnChange: (&vipStates{appliance: a, states: map[netip.Addr]neigh.VIP{}}).changed,
+		OnChange: (&vipNews{appliance: a}).tell,
 	})
 	a.path = punt.New(punt.Config{TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP})
 	a.path.SetActive(active)
@@ -82,6 +82,7 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 		Health:     a.monitor.All,
 		Neighbours: a.listNeighbours,
 		VIPs:       a.listVIPs,
+		Claims:     a.guard.Claims,
 		CheckVIPs:  punt.CheckVIPs,
 		SaveRole:   func(r api.Role) error { return saveRole(a.config, r) },
 		OnVIPs: func(vips []netip.Addr) {
@@ -93,7 +94,10 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 			a.guard.SetActive(active)
 		},
 		OnTargets: a.monitor.Set,
-		OnServers: a.neighbours.SetTargets,
+		OnServers: func(servers []netip.Addr) {
+			a.neighbours.SetTargets(servers)
+			a.guard.SetServers(servers)
+		},
 	})
 }
 
@@ -109,6 +113,7 @@ func (a *Appliance) noteMACs(now map[netip.Addr]frame.MAC) {
 	a.macs.Store(&now)
 	if len(changed) > 0 {
 		a.director.MACsChanged(changed)
+		a.guard.Tell() // who claims an address may have a name now
 	}
 }
 
@@ -137,11 +142,7 @@ func (a *Appliance) listNeighbours() []api.Neighbour {
 func (a *Appliance) listVIPs() []api.VIP {
 	list := []api.VIP{}
 	for _, v := range a.guard.VIPs() {
-		described := api.VIP{Address: v.Address, State: v.State.String()}
-		if (v.ConflictMAC != frame.MAC{}) {
-			described.ConflictMAC = v.ConflictMAC.String()
-		}
-		list = append(list, described)
+		list = append(list, api.VIP{Address: v.Address, State: v.State.String()})
 	}
 	return list
 }

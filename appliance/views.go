@@ -18,11 +18,12 @@ func statusTable(t *table, s api.Status) {
 	t.row("GENERATION", generation(s))
 	t.row("MAGLEV KEY", s.MaglevKeyFingerprint)
 	t.gap()
-	t.head("VIP", "STATE", "HELD BY")
+	t.head("VIP", "STATE")
 	for _, v := range s.VIPs {
-		t.row(v.Address, shaded(v.State), v.ConflictMAC)
+		t.row(v.Address, shaded(v.State))
 	}
 	t.gap()
+	conflictsTable(t, s.Conflicts)
 	t.head("PORT", "LINK")
 	for _, p := range s.Ports {
 		t.row(p.Name, shaded(upDown(p.LinkUp)))
@@ -134,6 +135,22 @@ func neighboursTable(t *table, list api.NeighbourList) {
 	for _, n := range list.Neighbours {
 		t.row(n.Address, n.MAC, shaded(n.State), n.Source)
 	}
+	if len(list.Conflicts) > 0 {
+		t.gap()
+		conflictsTable(t, list.Conflicts)
+	}
+}
+
+// conflictsTable is empty, its head included, where all is well.
+func conflictsTable(t *table, conflicts []api.Conflict) {
+	if len(conflicts) == 0 {
+		return
+	}
+	t.head("CONFLICT", "SINCE", "MEND BY")
+	for _, c := range conflicts {
+		t.row(cell{text: c.Text, colour: red, prose: true}, inTheZone(c.Since), c.Mend)
+	}
+	t.gap()
 }
 
 // dropsTable has the most frequent reason first.

@@ -64,8 +64,9 @@ func (d *director) checkReplies() {
 // right one.
 func (d *director) checkMACs() {
 	addresses := []netip.Addr{d.dip}
-	for _, v := range d.status().VIPs {
-		if v.ConflictMAC == "" {
+	status := d.status()
+	for _, v := range status.VIPs {
+		if !slices.ContainsFunc(status.Conflicts, func(c api.Conflict) bool { return c.Address == v.Address }) {
 			addresses = append(addresses, v.Address)
 		}
 	}

@@ -160,8 +160,8 @@ func (p *keepalivedPair) calm(what string, start time.Time) {
 			break
 		}
 	}
-	if v := p.active.status().VIPs[0]; v.State != "announced" || v.ConflictMAC != "" {
-		p.t.Errorf("%s: the VIP of %s is %+v, want it announced without a conflict", what, p.active.host.name, v)
+	if s := p.active.status(); s.VIPs[0].State != "announced" || len(s.Conflicts) > 0 {
+		p.t.Errorf("%s: the VIP of %s is %+v, want it announced without a conflict: %+v", what, p.active.host.name, s.VIPs[0], s.Conflicts)
 	}
 }
 

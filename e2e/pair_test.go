@@ -24,14 +24,14 @@ func TestSecondDirectorWithTheSameVIPDoesNotAnnounce(t *testing.T) {
 
 	conflict := func() bool {
 		var status api.Status
-		return second.get("/v1/status", &status) == nil && len(status.VIPs) == 1 && status.VIPs[0].State == "conflict" && status.VIPs[0].ConflictMAC == first.mac
+		return second.get("/v1/status", &status) == nil && len(status.VIPs) == 1 && status.VIPs[0].State == "conflict" && len(status.Conflicts) == 1 && status.Conflicts[0].MAC == first.mac
 	}
 	eventually(t, 10*time.Second, "the second director sees that the first has the VIP", conflict)
 	err := second.get("/readyz", nil)
 	if err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), first.mac) {
 		t.Errorf("/readyz of the second says %v, want 503 and the first one's MAC %s", err, first.mac)
 	}
-	if log := second.log(); !strings.Contains(log, "another machine claims the VIP") || !strings.Contains(log, first.mac) {
+	if log := second.log(); !strings.Contains(log, "another machine claims an address") || !strings.Contains(log, first.mac) {
 		t.Errorf("the second's log does not say who has the VIP")
 	}
 	// Long enough for announcements that would have come.

@@ -160,7 +160,7 @@ func (c reads) lcores(context.Context, *struct{}) (*answer[LcoreList], error) {
 }
 
 func (c reads) neighbours(context.Context, *struct{}) (*answer[NeighbourList], error) {
-	return &answer[NeighbourList]{Body: NeighbourList{filled(c.director.Neighbours())}}, nil
+	return &answer[NeighbourList]{Body: NeighbourList{filled(c.director.Neighbours()), filled(c.director.Conflicts())}}, nil
 }
 
 func (c reads) drops(context.Context, *struct{}) (*answer[DropCounts], error) {

@@ -18,6 +18,7 @@ type Director interface {
 	Ports() []Port
 	Lcores() []Lcore
 	Neighbours() []Neighbour
+	Conflicts() []Conflict
 	// Flows gathers up to q.Limit flows from the lcores by their mailboxes.
 	Flows(ctx context.Context, q FlowQuery) (FlowPage, error)
 	// Persistence lists up to q.Limit persistence templates.
@@ -152,6 +153,7 @@ type Status struct {
 	Ports                []PortBrief  `json:"ports"`
 	Lcores               []LcoreBrief `json:"lcores"`
 	VIPs                 []VIP        `json:"vips"`
+	Conflicts            []Conflict   `json:"conflicts" doc:"who else claims a VIP or a real server's address"`
 	Books                Books        `json:"books"`
 }
 
@@ -170,9 +172,32 @@ type LcoreBrief struct {
 
 // VIP is what the director says about a VIP on the segment.
 type VIP struct {
-	Address     netip.Addr `json:"address"`
-	State       string     `json:"state" enum:"probing,announced,conflict,standby,link_down"`
-	ConflictMAC string     `json:"conflict_mac,omitempty" doc:"who else holds it"`
+	Address netip.Addr `json:"address"`
+	State   string     `json:"state" enum:"probing,announced,conflict,standby,link_down"`
+}
+
+// Holder says what a machine that claims an address is.
+type Holder string
+
+// The holders.
+const (
+	HolderRealServer Holder = "real_server"
+	HolderDirector   Holder = "director" // a peer
+	HolderStranger   Holder = "stranger"
+)
+
+// Conflict is a machine that claims by ARP an address that is not for it: a VIP, or the address of a real server that
+// another machine has.
+type Conflict struct {
+	Address     netip.Addr   `json:"address"`
+	VIP         bool         `json:"vip" doc:"whether the address is a VIP, and not a real server's own"`
+	MAC         string       `json:"mac"`
+	Holder      Holder       `json:"holder" enum:"real_server,director,stranger" doc:"what the machine with this MAC is"`
+	RealServers []netip.Addr `json:"real_servers,omitempty" doc:"the real servers that have this MAC"`
+	Since       time.Time    `json:"since" doc:"first heard"`
+	Heard       time.Time    `json:"heard" doc:"last heard"`
+	Text        string       `json:"text" doc:"one sentence"`
+	Mend        string       `json:"mend" doc:"the command that mends it, and where to run it"`
 }
 
 // Books is the sum rule: rx + injected + generated = tx + tx_dropped + punted + consumed + sum of drops + held.
@@ -297,6 +322,7 @@ type LcoreList struct {
 // NeighbourList is the answer to GET /v1/neighbours.
 type NeighbourList struct {
 	Neighbours []Neighbour `json:"neighbours"`
+	Conflicts  []Conflict  `json:"conflicts" doc:"who else claims a VIP or a real server's address"`
 }
 
 // RoleSetting is the role, as GET /v1/role answers and PUT /v1/role takes it.

@@ -17,6 +17,7 @@ import (
 	"turnout/mgmt/api"
 	"turnout/mgmt/events"
 	"turnout/mgmt/health"
+	"turnout/mgmt/neigh"
 	"turnout/mgmt/store"
 )
 
@@ -45,6 +46,7 @@ type Config struct {
 	Health     func() map[health.Key]health.Status
 	Neighbours func() []api.Neighbour
 	VIPs       func() []api.VIP
+	Claims     func() []neigh.Claim
 	CheckVIPs  func([]netip.Addr) error // refuses VIPs that the kernel holds
 	SaveRole   func(api.Role) error     // has the role outlive a restart
 

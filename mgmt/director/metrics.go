@@ -21,6 +21,7 @@ func (d *Director) Snapshot() *metrics.Reading {
 	if t := d.config.Templates; t != nil {
 		r.Persistence.Entries, r.Persistence.Capacity = uint64(t.Entries(d.tick())), uint64(t.Capacity())
 	}
+	r.VIPConflicts, r.ServerConflicts = measureConflicts(d.Conflicts())
 	checks := d.config.Health()
 	for _, svc := range v.services {
 		r.Services = append(r.Services, d.measureService(v, svc, checks))

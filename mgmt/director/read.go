@@ -29,7 +29,7 @@ func (d *Director) Status() api.Status {
 		Version: d.config.Version, Generation: v.generation, LastApplySuccessful: !v.failed, Started: d.started,
 		UptimeSeconds: time.Since(d.started).Seconds(), Role: v.role, MaglevKeyFingerprint: fingerprint(d.config.MaglevKey),
 		Ready: ready, NotReady: why, Ports: []api.PortBrief{{Name: port.Name, LinkUp: port.LinkUp}},
-		VIPs: d.config.VIPs(), Books: d.books(),
+		VIPs: d.config.VIPs(), Conflicts: d.Conflicts(), Books: d.books(),
 	}
 	for i, l := range d.config.Lcores {
 		s.Lcores = append(s.Lcores, api.LcoreBrief{Lcore: l.ID, Busy: d.busy.share(i, l.ReadCounters()), Flows: l.ReadCounters().Flows.Entries})
@@ -57,7 +57,7 @@ func (d *Director) Ready() (bool, []string) {
 	}
 	for _, vip := range d.config.VIPs() {
 		if vip.State == "conflict" {
-			why = append(why, "VIP "+vip.Address.String()+" is held by "+vip.ConflictMAC+" and is not announced: find that host, or make this director standby")
+			why = append(why, heldBy(vip.Address, d.Conflicts()))
 		}
 	}
 	return len(why) == 0, why

@@ -58,7 +58,11 @@ var directorChecks = []check[*Director]{
 	},
 	{
 		"vip_conflict", "no other host claims a VIP",
-		"a VIP that another host holds is not announced; that host gets the clients' packets", vipConflict,
+		"that host gets packets of clients, past the director; a VIP that it held at the start is not announced", vipConflict,
+	},
+	{
+		"duplicate_addresses", "no real server's address is another host's as well",
+		"packets for the real server may reach that host, from one moment to the next", duplicateAddresses,
 	},
 	{
 		"role", "the director is active",
@@ -135,17 +139,20 @@ func lastApply(d *Director) []Finding {
 }
 
 func vipConflict(d *Director) []Finding {
-	return each(d.Now.Status.VIPs, func(v api.VIP) []Finding {
-		if v.State != "conflict" {
+	return each(d.Now.Status.Conflicts, func(c api.Conflict) []Finding {
+		if !c.VIP {
 			return nil
 		}
-		holder := "a host with the MAC " + v.ConflictMAC
-		for _, n := range d.Now.Neighbours.Neighbours {
-			if n.MAC == v.ConflictMAC {
-				holder = fmt.Sprintf("the real server %s (%s)", n.Address, n.MAC)
-			}
+		return []Finding{found(Error, c.Mend, "%s", c.Text)}
+	})
+}
+
+func duplicateAddresses(d *Director) []Finding {
+	return each(d.Now.Status.Conflicts, func(c api.Conflict) []Finding {
+		if c.VIP {
+			return nil
 		}
-		return []Finding{found(Error, fmt.Sprintf("turnout realserver --vip %s --dev NIC --apply    # there", v.Address), "%s answers ARP for the VIP %s", holder, v.Address)}
+		return []Finding{found(Error, c.Mend, "%s", c.Text)}
 	})
 }
 

@@ -58,15 +58,11 @@ func TestDirector(t *testing.T) {
 			"note role: the director is standby for all VIPs => turnout role active",
 		}},
 		{"a real server leaks the VIP", func(_, now *doctor.Reading) {
-			now.Status.VIPs[0].State, now.Status.VIPs[0].ConflictMAC = "conflict", "02:00:00:00:01:22"
-		}, []string{
-			"error vip_conflict: the real server 192.168.57.122 (02:00:00:00:01:22) answers ARP for the VIP 192.168.57.100 => turnout realserver --vip 192.168.57.100 --dev NIC --apply    # there",
-		}},
-		{"a stranger claims the VIP", func(_, now *doctor.Reading) {
-			now.Status.VIPs[0].State, now.Status.VIPs[0].ConflictMAC = "conflict", "02:00:00:00:09:09"
-		}, []string{
-			"error vip_conflict: a host with the MAC 02:00:00:00:09:09 answers ARP for the VIP 192.168.57.100 => turnout realserver --vip 192.168.57.100 --dev NIC --apply    # there",
-		}},
+			now.Status.Conflicts = []api.Conflict{{VIP: true, Text: "a real server claims the VIP", Mend: "turnout realserver"}}
+		}, []string{"error vip_conflict: a real server claims the VIP => turnout realserver"}},
+		{"two machines have a real server's address", func(_, now *doctor.Reading) {
+			now.Status.Conflicts = []api.Conflict{{Text: "another machine claims it", Mend: "tcpdump"}}
+		}, []string{"error duplicate_addresses: another machine claims it => tcpdump"}},
 		{"real servers that are out", func(_, now *doctor.Reading) {
 			live := &now.Services.Services[0].Live
 			live.Quorum, live.UsableWeight = false, 0

@@ -62,6 +62,12 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	emit(ch, build, r, r.Version)
 	emit(ch, role, r.Active, "active")
 	emit(ch, role, !r.Active, "standby")
+	for _, v := range r.VIPConflicts {
+		emit(ch, vipConflicts, v, v.Address, v.MAC, v.RealServer)
+	}
+	for _, s := range r.ServerConflicts {
+		emit(ch, serverConflicts, s, s.Address, s.MAC)
+	}
 	c.collectServices(ch, r.Services)
 	for _, p := range r.Ports {
 		emit(ch, ports, p, p.Name)

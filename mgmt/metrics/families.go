@@ -63,6 +63,16 @@ var happened = []family[uint64]{
 	counter("turnout_events_total", "Events told at /v1/events, by kind.", itself, "kind"),
 }
 
+var vipConflicts = []family[Conflict]{
+	gauge("turnout_vip_conflict", "1 for each machine that claims a VIP by ARP; real_server is the one that has this MAC, or empty.",
+		present, "vip", "mac", "real_server"),
+}
+
+var serverConflicts = []family[Conflict]{
+	gauge("turnout_real_server_conflict", "1 for each other machine that claims a real server's address by ARP.",
+		present, "real_server", "mac"),
+}
+
 var services = []family[Service]{
 	counter("turnout_service_packets_total", "Packets forwarded for the virtual service.",
 		func(s Service) uint64 { return s.Packets }, "service"),
@@ -167,6 +177,8 @@ func describe(name, kind, help string, labels []string) description {
 
 func itself(n uint64) uint64 { return n }
 
+func present(Conflict) float64 { return 1 }
+
 func bit(b bool) float64 {
 	if b {
 		return 1
@@ -177,7 +189,7 @@ func bit(b bool) float64 {
 // described lists every metric that is exposed under the options, in the order of docs/metrics.md.
 func described(o Options) []description {
 	all := slices.Concat(
-		of(build), of(director), of(role), of(drops), of(punted), of(happened), of(services), of(ports),
+		of(build), of(director), of(role), of(drops), of(punted), of(happened), of(vipConflicts), of(serverConflicts), of(services), of(ports),
 		of(polls), of(lcores), []description{burstSize, pollGap},
 	)
 	if o.RealServers {

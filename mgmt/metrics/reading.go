@@ -16,6 +16,8 @@ type Reading struct {
 	LastApplySuccessful bool
 	Active              bool // the role: active, else standby
 	Services            []Service
+	VIPConflicts        []Conflict // claims to VIPs by other machines
+	ServerConflicts     []Conflict // claims to real servers' addresses by other machines
 	Ports               []Port
 	Lcores              []Lcore
 	Drops               map[string]uint64      // frames by reason; every reason, also those at 0
@@ -33,6 +35,13 @@ type Persistence struct {
 	Entries  uint64 // templates now
 	Capacity uint64 // templates that there is surely room for
 	Full     uint64 // new flows for whose clients there was no room
+}
+
+// Conflict is a machine that claims an address that is not for it.
+type Conflict struct {
+	Address    string
+	MAC        string
+	RealServer string // that has the MAC; empty: none
 }
 
 // Service is a virtual service's counters.

@@ -3,6 +3,7 @@ package neigh
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,12 @@ const (
 	// section 2.1.1 asks for less than one attempt a second.
 	retryMin    = 5 * time.Second
 	retryJitter = 10 * time.Second
+
+	// An announced VIP is asked for, so that one who answers as well is found within watchInterval. His claim is kept
+	// until two questions in a row had no answer.
+	watchInterval = 10 * time.Second
+	watchJitter   = time.Second
+	claimKept     = 25 * time.Second
 
 	// verifyAfter leaves the former holder time to fall silent before a takeover is checked.
 	verifyAfter = time.Second
@@ -41,6 +48,13 @@ const (
 	// Many VIPs are spread: at most sendAtOnce frames every sendPause.
 	sendAtOnce = 32
 	sendPause  = 10 * time.Millisecond
+
+	// Every host on the segment hears a question. More than a hundred a second are not asked: with more than a thousand
+	// VIPs, the time from one question for a VIP to the next grows.
+	askPause = 10 * time.Millisecond
+
+	// insistMax bounds the answers a second that are given more weight than one answer has.
+	insistMax = 100
 )
 
 // Run sends probes and announcements as they fall due, until ctx ends.
@@ -74,11 +88,11 @@ func (g *Guard) step(now time.Time) (wait time.Duration, changed bool) {
 	}
 	for _, v := range g.vips {
 		left -= g.advance(v, now, left)
-		for _, due := range []time.Time{v.nextProbe, v.nextGARP} {
-			if !due.IsZero() && due.Before(next) {
-				next = due
-			}
-		}
+		next = earlier(earlier(next, v.nextProbe), v.nextGARP)
+	}
+	for addr, s := range g.servers {
+		g.advanceServer(addr, s, now)
+		next = earlier(next, s.nextProbe)
 	}
 	if left == 0 && !paused {
 		g.resume = now.Add(sendPause)
@@ -87,8 +101,19 @@ func (g *Guard) step(now time.Time) (wait time.Duration, changed bool) {
 	return max(next.Sub(now), sendPause), changed
 }
 
+// earlier is the one of two times that comes first. A zero time stands for never.
+func earlier(next, other time.Time) time.Time {
+	if !other.IsZero() && other.Before(next) {
+		return other
+	}
+	return next
+}
+
 // advance does what is due for v, if it needs no more than left frames, and tells how many it sent.
 func (g *Guard) advance(v *vip, now time.Time, left int) (sent int) {
+	if v.claims.forget(now.Add(-claimKept)) {
+		g.abandoned(v, now)
+	}
 	if due(v.nextProbe, now) && left > 0 {
 		sent += g.advanceProbe(v, now)
 	}
@@ -103,11 +128,13 @@ func due(at, now time.Time) bool { return !at.IsZero() && !at.After(now) }
 // advanceProbe sends the next probe of the round, or ends a round that nobody answered. A probe that could not be sent
 // is due again at the next step.
 func (g *Guard) advanceProbe(v *vip, now time.Time) (sent int) {
-	if v.probes == probeNum {
+	switch {
+	case v.State == Announced:
+		return g.watch(v, now)
+	case v.probes == probeNum:
 		g.unclaimed(v, now)
 		return 0
-	}
-	if !g.cfg.Send(probe(g.cfg.PortMAC, v.Address)) {
+	case !g.cfg.Send(probe(g.cfg.PortMAC, v.Address)):
 		return 0
 	}
 	v.probes++
@@ -115,9 +142,27 @@ func (g *Guard) advanceProbe(v *vip, now time.Time) (sent int) {
 	return 1
 }
 
+// watch asks who else holds an announced VIP.
+func (g *Guard) watch(v *vip, now time.Time) (sent int) {
+	if !g.ask(v.Address, now) {
+		return 0
+	}
+	v.nextProbe = now.Add(watchInterval - rand.N(watchJitter))
+	return 1
+}
+
+// ask sends a question that can wait, unless one was sent just now.
+func (g *Guard) ask(addr netip.Addr, now time.Time) (sent bool) {
+	if now.Before(g.nextAsk) || !g.cfg.Send(probe(g.cfg.PortMAC, addr)) {
+		return false
+	}
+	g.nextAsk = now.Add(askPause)
+	return true
+}
+
 // advanceGARP sends the next announcement.
 func (g *Guard) advanceGARP(v *vip, now time.Time) (sent int) {
-	if !g.cfg.Send(gratuitous(g.cfg.PortMAC, v.Address)) {
+	if !g.cfg.Send(announcement(g.cfg.PortMAC, v.Address).frame(frame.Broadcast)) {
 		return 0
 	}
 	v.garps--
@@ -170,50 +215,68 @@ func (g *Guard) announce(v *vip, now time.Time) {
 	g.cfg.Log.Info("VIP announced", zap.Stringer("vip", v.Address))
 }
 
-// claimed notes that another machine holds v, or wants it at the same time. The round of probes that is under way has
-// its answer; the next one finds out whether the other is still there.
+// claimed notes that another machine holds v, or wants it at the same time.
 func (g *Guard) claimed(v *vip, by frame.MAC) {
 	if v.State < Probing || v.routed {
 		return
 	}
-	if v.State == Probing {
-		v.State = Conflict
+	now := time.Now()
+	if v.claims.note(v.Address, by, now) {
+		g.noteChange()
 	}
-	if v.ConflictMAC == (frame.MAC{}) {
-		g.cfg.Log.Warn("another machine claims the VIP: make it let go of it; on a real server set arp_ignore=1 and arp_announce=2",
-			zap.Stringer("vip", v.Address), zap.Stringer("mac", by), zap.Stringer("state", v.State))
-	}
-	v.ConflictMAC = by
 	if v.State == Announced {
-		v.defend(time.Now())
+		g.defend(v, now)
+		return
 	}
-	if v.probes > 0 || v.nextProbe.IsZero() {
-		v.probes = 0
-		v.nextProbe = time.Now().Add(retryMin + rand.N(retryJitter))
+	g.stepBack(v, now)
+}
+
+// stepBack leaves v to the one who claims it. The round of probes that is under way has its answer; the next one finds out
+// whether the other is still there.
+func (g *Guard) stepBack(v *vip, now time.Time) {
+	if v.State == Conflict && v.probes == 0 {
+		return
 	}
+	v.State, v.probes = Conflict, 0
+	v.nextProbe = now.Add(retryMin + rand.N(retryJitter))
 	g.noteChange()
 }
 
 // defend announces v once more soon, unless that was done lately or announcements are coming anyway: hosts that heard the
 // other machine now look for v there.
-func (v *vip) defend(now time.Time) {
-	if v.garps > 0 || now.Before(v.defended.Add(defendInterval)) {
+func (g *Guard) defend(v *vip, now time.Time) {
+	if !g.cfg.Defend || v.garps > 0 || now.Before(v.defended.Add(defendInterval)) {
 		return
 	}
 	v.defended, v.garps, v.nextGARP = now, 1, now.Add(defendAfter)
+	g.noteChange()
 }
 
-// unclaimed ends a round of probes that nobody answered: v is ours. Where another machine had claimed it, hosts may still
-// look for it there.
+// unclaimed ends a round of probes that nobody answered: v is ours.
 func (g *Guard) unclaimed(v *vip, now time.Time) {
-	contested := v.ConflictMAC != (frame.MAC{})
-	if contested {
-		g.cfg.Log.Info("no other machine claims the VIP any more", zap.Stringer("vip", v.Address), zap.Stringer("mac", v.ConflictMAC))
-		v.ConflictMAC = frame.MAC{}
-	}
-	v.probes, v.nextProbe = 0, time.Time{}
-	if v.State != Announced || contested {
-		g.announce(v, now)
-	}
+	v.claims, v.probes, v.nextProbe = nil, 0, now.Add(watchInterval)
+	g.announce(v, now)
 	g.changed = true
+}
+
+// abandoned notes that others claim v no more. Where nobody does, hosts that still look for it there are told.
+func (g *Guard) abandoned(v *vip, now time.Time) {
+	g.changed = true
+	if len(v.claims) == 0 && v.State == Announced && v.garps == 0 {
+		v.garps, v.nextGARP = 1, now
+	}
+}
+
+// insist follows up the answer to a request for a VIP that another machine answers for as well. Linux believes the first
+// answer for a second, but an announcement at once; it goes to the one who asked, and so is heard by nobody else.
+func (g *Guard) insist(v *vip, to frame.MAC, now time.Time) {
+	if !g.cfg.Defend || len(v.claims) == 0 {
+		return
+	}
+	if now.Sub(g.insistSince) >= time.Second {
+		g.insistSince, g.insisted = now, 0
+	}
+	if g.insisted++; g.insisted <= insistMax {
+		g.cfg.Send(announcement(g.cfg.PortMAC, v.Address).frame(to))
+	}
 }

@@ -72,9 +72,9 @@ func probe(own frame.MAC, vip netip.Addr) []byte {
 	return arp{op: opRequest, sha: own, spa: netip.IPv4Unspecified(), tpa: vip}.frame(frame.Broadcast)
 }
 
-// gratuitous tells the segment that own holds vip (RFC 5227 section 2.3, request form).
-func gratuitous(own frame.MAC, vip netip.Addr) []byte {
-	return arp{op: opRequest, sha: own, spa: vip, tpa: vip}.frame(frame.Broadcast)
+// announcement says that own holds vip (RFC 5227 section 2.3, request form).
+func announcement(own frame.MAC, vip netip.Addr) arp {
+	return arp{op: opRequest, sha: own, spa: vip, tpa: vip}
 }
 
 // reply answers the request a.

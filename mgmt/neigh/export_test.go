@@ -31,10 +31,12 @@ func Words(b []byte) string {
 		return fmt.Sprintf("no ARP: %x", b)
 	case a.op == opReply:
 		return fmt.Sprintf("%v is-at %v, says so to %v at %v", a.spa, a.sha, to, a.tpa)
-	case to != frame.Broadcast:
-		return fmt.Sprintf("unicast who-has %v? asks %v", a.tpa, a.spa)
+	case a.spa == a.tpa && to != frame.Broadcast:
+		return fmt.Sprintf("GARP %v to %v alone", a.tpa, to)
 	case a.spa == a.tpa:
 		return "GARP " + a.tpa.String()
+	case to != frame.Broadcast:
+		return fmt.Sprintf("unicast who-has %v? asks %v", a.tpa, a.spa)
 	case a.spa.IsUnspecified():
 		return "who-has " + a.tpa.String() + "? asks nobody"
 	}

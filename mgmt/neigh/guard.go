@@ -1,5 +1,6 @@
 // Package neigh speaks with the neighbours on the segment: Guard answers ARP for the VIPs, announces them and notices
-// who else claims them; Neighbours follows the MAC of each real server in the kernel's neighbour table.
+// who else claims them, or a real server's address; Neighbours follows the MAC of each real server in the kernel's
+// neighbour table.
 package neigh
 
 import (
@@ -22,7 +23,7 @@ const (
 	Standby   State = iota // silent, because the role is standby
 	LinkDown               // silent, until the link comes up
 	Probing                // asking whether another machine holds it
-	Conflict               // another machine holds it; asked again every 5 to 15 s
+	Conflict               // another machine holds it; asked for again every 5 to 15 s
 	Announced              // ours
 )
 
@@ -35,9 +36,6 @@ func (s State) String() string { return stateNames[s] }
 type VIP struct {
 	Address netip.Addr
 	State   State
-	// ConflictMAC is who else holds it, or zero. Beside Announced it is an alarm: after a takeover the other machine
-	// did not fall silent, or one came later.
-	ConflictMAC frame.MAC
 }
 
 // Config says for whom a Guard speaks. OnChange may be nil, all else must be set.
@@ -45,10 +43,11 @@ type Config struct {
 	PortMAC frame.MAC
 	DIP     netip.Prefix // VIPs outside its subnet are routed to the DIP: answered, but not announced
 	Active  bool         // the role at the start
+	Defend  bool         // announce a VIP once more when another machine claims it
 	// Send puts a copy of a frame on the segment, or answers false when it cannot now. It must neither block nor call
 	// the Guard.
 	Send func(frame []byte) bool
-	// OnChange is called by Run's goroutine after the state of VIPs changed.
+	// OnChange is called by Run's goroutine after the state of VIPs or the claims changed.
 	OnChange func()
 	Log      *zap.Logger
 }
@@ -62,13 +61,19 @@ type Guard struct {
 	active  bool
 	linkUp  bool
 	vips    map[netip.Addr]*vip
+	servers map[netip.Addr]*server
 	changed bool      // OnChange is to be called
 	resume  time.Time // nothing is sent before, because much was
+	nextAsk time.Time // no question that can wait is sent before
+
+	insistSince time.Time // begin of the second in which insisted counts
+	insisted    int
 }
 
 // vip is a VIP with what is to be sent for it. A zero time stands for never.
 type vip struct {
 	VIP
+	claims    claims // by other machines; beside Announced they are an alarm
 	routed    bool
 	probes    int // sent in this round
 	nextProbe time.Time
@@ -128,6 +133,7 @@ func (g *Guard) announceAgain() {
 	for _, v := range g.vips {
 		if v.State == Announced && !v.routed {
 			g.announce(v, now)
+			v.claims, v.nextProbe = nil, now.Add(verifyAfter)
 		}
 	}
 	g.noteChange()
@@ -155,8 +161,8 @@ func (g *Guard) VIPs() []VIP {
 }
 
 // HandleARP looks at an ARP frame from the segment: a request for an announced VIP is answered, a claim of another
-// machine is noticed. It answers true for every frame that names a VIP, as sender or target: the kernel must neither
-// see it nor learn a neighbour from it. It keeps nothing of the frame.
+// machine is noticed. It answers true for every frame that names a VIP, as sender or target, and for what answers a
+// question of the Guard's: the kernel must neither see it nor learn a neighbour from it. It keeps nothing of the frame.
 func (g *Guard) HandleARP(b []byte) (consumed bool) {
 	a, ok := parseARP(b)
 	if !ok {
@@ -164,31 +170,39 @@ func (g *Guard) HandleARP(b []byte) (consumed bool) {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	sender, target := g.vips[a.spa], g.vips[a.tpa]
-	if sender == nil && target == nil {
-		return false
-	}
 	if a.sha == g.cfg.PortMAC || a.sha.Group() || a.sha == (frame.MAC{}) {
-		return true // an echo of our own, or from nobody who could be answered
+		return g.vips[a.spa] != nil || g.vips[a.tpa] != nil // an echo of our own, or from nobody who could be answered
 	}
-	if sender != nil {
-		g.claimed(sender, a.sha)
+	consumed = g.hearServer(a)
+	if v := g.vips[a.spa]; v != nil {
+		g.claimed(v, a.sha)
+		consumed = true
 	}
-	if target != nil && a.op == opRequest && a.spa != a.tpa {
-		g.asked(target, a)
+	if v := g.vips[a.tpa]; v != nil {
+		g.asked(v, a)
+		consumed = true
 	}
-	return true
+	return consumed
 }
 
 // asked answers a request for v, or notices that another machine probes for it at the same time (RFC 5227 section
 // 2.1.1): then both step back.
 func (g *Guard) asked(v *vip, a arp) {
 	switch {
+	case a.op != opRequest || a.spa == a.tpa:
 	case v.State == Announced:
 		g.cfg.Send(a.reply(g.cfg.PortMAC))
+		g.insist(v, a.sha, time.Now())
 	case a.spa.IsUnspecified():
 		g.claimed(v, a.sha)
 	}
+}
+
+// Tell has OnChange called although nothing changed: what is known of those who claim an address may have.
+func (g *Guard) Tell() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.noteChange()
 }
 
 // noteChange lets Run look at the VIPs again.

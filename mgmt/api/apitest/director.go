@@ -150,8 +150,9 @@ func (d *Director) Status() api.Status {
 		Lcores: []api.LcoreBrief{{Lcore: 1, Busy: 0.123, Flows: 42}},
 		VIPs: []api.VIP{
 			{Address: netip.MustParseAddr("192.168.57.100"), State: "announced"},
-			{Address: netip.MustParseAddr("192.168.57.101"), State: "conflict", ConflictMAC: "02:00:00:00:09:09"},
+			{Address: netip.MustParseAddr("192.168.57.101"), State: "conflict"},
 		},
+		Conflicts: d.Conflicts(),
 		Books: api.Books{
 			Rx: 1000, Injected: 20, Generated: 5, Tx: 985, TxDropped: 1, Punted: 30, Consumed: 6, Held: 0,
 			Drops: map[string]uint64{"no_service": 2, "loop": 0, "not_for_us": 1}, Balanced: true,
@@ -271,6 +272,16 @@ func (d *Director) Neighbours() []api.Neighbour {
 		{Address: netip.MustParseAddr("192.168.57.122"), MAC: "02:00:00:00:01:22", State: "static", Source: "static"},
 		{Address: netip.MustParseAddr("192.168.57.123"), State: "failed", Source: "kernel"},
 	}
+}
+
+// Conflicts implements api.Director: a real server leaks a VIP.
+func (d *Director) Conflicts() []api.Conflict {
+	return []api.Conflict{{
+		Address: netip.MustParseAddr("192.168.57.101"), VIP: true, MAC: "02:00:00:00:01:22", Holder: api.HolderRealServer,
+		RealServers: []netip.Addr{netip.MustParseAddr("192.168.57.122")}, Since: Now.Add(-65 * time.Second), Heard: Now.Add(-5 * time.Second),
+		Text: "real server 192.168.57.122 (02:00:00:00:01:22) claims VIP 192.168.57.101: arp_ignore or arp_announce is not set there",
+		Mend: "turnout realserver --vip 192.168.57.101 --dev NIC --apply    # on 192.168.57.122",
+	}}
 }
 
 // Events implements api.Director.
