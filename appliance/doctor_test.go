@@ -33,7 +33,7 @@ func TestDoctorAsksARunningDirector(t *testing.T) {
 	for check, want := range map[string]doctor.Finding{
 		"director":          {Severity: doctor.OK, Found: "a director answers"},
 		"ready":             {Severity: doctor.Error, Found: "port lan has no link"},
-		"vip_conflict":      {Severity: doctor.Error, Found: "a host with the MAC 02:00:00:00:09:09 answers ARP for the VIP 192.168.57.101"},
+		"vip_conflict":      {Severity: doctor.Error, Found: "real server 192.168.57.122 (02:00:00:00:01:22) claims VIP 192.168.57.101: arp_ignore or arp_announce is not set there"},
 		"real_servers":      {Severity: doctor.Warning, Found: "web: 192.168.57.122 is down: connect to 192.168.57.122:80: connection refused"},
 		"configuration":     {Severity: doctor.OK, Found: "turnout.yaml and services.yaml have no mistakes"},
 		"spare_real_server": {Severity: doctor.Note, Found: "dns has one real server with a weight"},

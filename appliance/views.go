@@ -22,8 +22,8 @@ func statusTable(t *table, s api.Status) {
 	for _, v := range s.VIPs {
 		t.row(v.Address, shaded(v.State))
 	}
-	t.gap()
 	conflictsTable(t, s.Conflicts)
+	t.gap()
 	t.head("PORT", "LINK")
 	for _, p := range s.Ports {
 		t.row(p.Name, shaded(upDown(p.LinkUp)))
@@ -135,10 +135,7 @@ func neighboursTable(t *table, list api.NeighbourList) {
 	for _, n := range list.Neighbours {
 		t.row(n.Address, n.MAC, shaded(n.State), n.Source)
 	}
-	if len(list.Conflicts) > 0 {
-		t.gap()
-		conflictsTable(t, list.Conflicts)
-	}
+	conflictsTable(t, list.Conflicts)
 }
 
 // conflictsTable is empty, its head included, where all is well.
@@ -146,11 +143,25 @@ func conflictsTable(t *table, conflicts []api.Conflict) {
 	if len(conflicts) == 0 {
 		return
 	}
-	t.head("CONFLICT", "SINCE", "MEND BY")
-	for _, c := range conflicts {
-		t.row(cell{text: c.Text, colour: red, prose: true}, inTheZone(c.Since), c.Mend)
-	}
 	t.gap()
+	t.head("CLAIMED", "BY", "MAC", "SINCE")
+	for _, c := range conflicts {
+		t.row(c.Address, cell{text: holderName(c), colour: red}, c.MAC, inTheZone(c.Since))
+	}
+	for _, c := range conflicts {
+		t.note("Mend: %s", c.Mend)
+	}
+}
+
+// holderName is who claims an address.
+func holderName(c api.Conflict) string {
+	switch c.Holder {
+	case api.HolderRealServer:
+		return fmt.Sprintf("real server %v", c.RealServers[0])
+	case api.HolderDirector:
+		return "the peer director"
+	}
+	return "a stranger"
 }
 
 // dropsTable has the most frequent reason first.

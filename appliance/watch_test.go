@@ -119,7 +119,7 @@ func TestWatchInAPipe(t *testing.T) {
 	server := serveDirector(t, apitest.New())
 	for command, word := range map[string]string{
 		"status": "VERSION", "services": "INBPS", "real-servers": "INPPS", "drains": "FLOWS LEFT", "flows": "EXPIRES IN", "persistence": "CLIENT", "ports": "DIP",
-		"lcores": "BUSY", "neighbours": "MAC", "drops": "REASON", "generations": "SAVED",
+		"lcores": "BUSY", "neighbours": "SOURCE", "drops": "REASON", "generations": "SAVED",
 		"explain --src 192.168.57.135:40000 --dst 192.168.57.100:80": "VERDICT",
 	} {
 		text := follow(t, nil, []string{word, word}, append(strings.Fields(command), "--watch=100ms", "--server", server)...)

@@ -20,6 +20,7 @@ import (
 	"turnout/mgmt/api"
 	"turnout/mgmt/events"
 	"turnout/mgmt/health"
+	"turnout/mgmt/neigh"
 	"turnout/mgmt/store"
 )
 
@@ -56,7 +57,9 @@ func (w *world) locked(do func()) {
 
 type fixedPort struct{}
 
-func (fixedPort) Brief() api.Port { return api.Port{Name: "lan", LinkUp: true} }
+func (fixedPort) Brief() api.Port {
+	return api.Port{Name: "lan", KernelInterface: "dip0", LinkUp: true}
+}
 
 // startLcore runs a worker over a memory queue that gets nothing.
 func startLcore(t testing.TB, id uint) Lcore {
@@ -133,6 +136,7 @@ func (w *world) config(disk *store.Store, l Lcore) Config {
 		Health:     func() map[health.Key]health.Status { return nil },
 		Neighbours: func() []api.Neighbour { return nil },
 		VIPs:       func() []api.VIP { return nil },
+		Claims:     func() []neigh.Claim { return nil },
 		CheckVIPs: func(vips []netip.Addr) error {
 			if slices.Contains(vips, netip.MustParseAddr("192.168.57.199")) {
 				return errors.New("192.168.57.199 is an address of this host")

@@ -65,10 +65,12 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, v := range r.VIPConflicts {
 		emit(ch, vipConflicts, v, v.Address, v.MAC, v.RealServer)
 	}
-	for _, s := range r.ServerConflicts {
-		emit(ch, serverConflicts, s, s.Address, s.MAC)
-	}
 	c.collectServices(ch, r.Services)
+	if c.options.RealServers {
+		for _, s := range r.ServerConflicts {
+			emit(ch, serverConflicts, s, s.Address, s.MAC)
+		}
+	}
 	for _, p := range r.Ports {
 		emit(ch, ports, p, p.Name)
 	}

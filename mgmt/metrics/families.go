@@ -189,11 +189,11 @@ func bit(b bool) float64 {
 // described lists every metric that is exposed under the options, in the order of docs/metrics.md.
 func described(o Options) []description {
 	all := slices.Concat(
-		of(build), of(director), of(role), of(drops), of(punted), of(happened), of(vipConflicts), of(serverConflicts), of(services), of(ports),
+		of(build), of(director), of(role), of(drops), of(punted), of(happened), of(vipConflicts), of(services), of(ports),
 		of(polls), of(lcores), []description{burstSize, pollGap},
 	)
 	if o.RealServers {
-		all = slices.Concat(all, of(realServers), of(healthChecks), []description{checkDuration})
+		all = slices.Concat(all, of(serverConflicts), of(realServers), of(healthChecks), []description{checkDuration})
 	}
 	return all
 }
