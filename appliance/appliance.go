@@ -22,6 +22,7 @@ import (
 	"turnout/mgmt/events"
 	"turnout/mgmt/health"
 	"turnout/mgmt/neigh"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/punt"
 	"turnout/mgmt/store"
 )
@@ -44,6 +45,7 @@ type Appliance struct {
 	neighbours *neigh.Neighbours
 	macs       atomic.Pointer[map[netip.Addr]frame.MAC] // of real servers, as the kernel knows them
 	monitor    *health.Monitor
+	prober     *probe.Prober
 	events     *events.Hub
 	director   *director.Director
 	server     *api.Server

@@ -23,6 +23,15 @@ func (a *Appliance) healthChanged(c health.Change) {
 	a.director.HealthChanged(c.Service)
 }
 
+// diagnosed tells those who follow events what is wrong with the way to a real server.
+func (a *Appliance) diagnosed(d health.Diagnosed) {
+	text := fmt.Sprintf("the way to real server %v of service %s: %s", d.RealServer, d.Service, d.Diagnosis)
+	if d.Why != "" {
+		text += ": " + d.Why
+	}
+	a.events.Emit(events.Diagnosis, d.Service, d.RealServer, text)
+}
+
 // neighbourText tells of a real server's MAC that is another one than before; zero stands for none.
 func neighbourText(address netip.Addr, before, mac frame.MAC) string {
 	switch {

@@ -16,6 +16,7 @@ import (
 	"turnout/mgmt/health"
 	"turnout/mgmt/metrics"
 	"turnout/mgmt/neigh"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/punt"
 	"turnout/mgmt/store"
 )
@@ -42,15 +43,23 @@ func (a *Appliance) startManagement() error {
 		Send:     func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
 		OnChange: (&vipNews{appliance: a}).tell,
 	})
-	a.path = punt.New(punt.Config{TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP})
+	a.prober = probe.New(probe.Config{
+		DIP: p.Prefix(), PortMAC: a.port.MAC(), MAC: a.macOf,
+		Resolve: func(rs netip.Addr) (frame.MAC, bool) { return neigh.Resolved(a.tap.Index(), rs) },
+		Send:    func(f []byte) bool { return a.injector.Send(lcore.InjectGenerated, f) },
+	})
+	a.path = punt.New(punt.Config{
+		TAP: a.tap, Rings: a.lcores.punts, Inject: a.injector, ARP: a.guard.HandleARP, Probe: a.prober.Handle,
+	})
 	a.path.SetActive(active)
+	a.prober.SetActive(active)
 	exec, err := a.config.Health.exec()
 	if err != nil {
 		return fmt.Errorf("health.exec_user: %w", err)
 	}
 	a.monitor = health.New(health.Config{
 		Source: p.Prefix().Addr(), Version: version, Exec: exec, Log: a.log,
-		Report: a.healthChanged,
+		Report: a.healthChanged, Path: a.prober.Probe, Diagnosed: a.diagnosed,
 	})
 	a.neighbours = neigh.NewNeighbours(neigh.NeighboursConfig{Index: a.tap.Index(), Log: a.log, Update: a.noteMACs})
 	a.director = a.newDirector(role)
@@ -86,11 +95,13 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 		CheckVIPs:  punt.CheckVIPs,
 		SaveRole:   func(r api.Role) error { return saveRole(a.config, r) },
 		OnVIPs: func(vips []netip.Addr) {
+			a.prober.SetVIPs(vips)
 			a.path.SetVIPs(vips) // the kernel is silenced before the guard speaks
 			a.guard.SetVIPs(vips)
 		},
 		OnActive: func(active bool) {
 			a.path.SetActive(active)
+			a.prober.SetActive(active)
 			a.guard.SetActive(active)
 		},
 		OnTargets: a.monitor.Set,

@@ -12,7 +12,7 @@ import (
 )
 
 // watchPort begins to look at what passes the kernel's end of the DPDK port: packets with the DIP, and those from a VIP,
-// of which there may be none but echo replies.
+// of which there may be none but echo replies and answers to path probes.
 func (d *director) watchPort() {
 	d.t.Helper()
 	var err error
@@ -50,10 +50,10 @@ func (d *director) checkBooks() {
 	d.t.Errorf("the books do not balance within 5 s: %+v", status.Books)
 }
 
-// checkReplies wants no packet from a VIP on the port: real servers answer clients directly.
+// checkReplies wants no packet from a VIP on the port but answers to path probes: real servers answer clients directly.
 func (d *director) checkReplies() {
 	replies := d.watch.frames(func(f []byte) bool {
-		return isIPv4(f) && protocolOf(f) != unix.IPPROTO_ICMP && slices.Contains([]netip.Addr{vip, vip2, vip3}, source(f))
+		return isIPv4(f) && protocolOf(f) != unix.IPPROTO_ICMP && slices.Contains([]netip.Addr{vip, vip2, vip3}, source(f)) && target(f) != d.dip
 	})
 	if len(replies) > 0 {
 		d.t.Errorf("%d packets from a VIP on the port, the first: %s", len(replies), describe(replies[0].frame))

@@ -16,6 +16,7 @@ type server struct {
 	address netip.Addr
 	mac     string
 	nginx   *exec.Cmd
+	bind    string // where nginx listens: every address, or one with a colon behind it
 }
 
 func (s *segment) plugServer(number int, vips []netip.Addr) (*server, error) {
@@ -45,24 +46,24 @@ func (rs *server) startNginx() error {
 	config := fmt.Sprintf(`
 daemon off;
 worker_processes 1;
-pid %s;
-error_log %s;
+pid %[2]s;
+error_log %[3]s;
 events { worker_connections 1024; }
 http {
   access_log off;
   default_type text/plain;
   sendfile on;
   server {
-    listen 80 backlog=4096;
-    listen 81; listen 82; listen 83;
-    location = /big { alias %s; }
+    listen %[1]s80 backlog=4096;
+    listen %[1]s81; listen %[1]s82; listen %[1]s83;
+    location = /big { alias %[4]s; }
     location / {
-      if (-f %s) { return 500; }
-      return 200 "%s";
+      if (-f %[5]s) { return 500; }
+      return 200 "%[6]s";
     }
   }
 }
-`, file("pid"), file("error.log"), bigFile(), file("broken"), rs.name)
+`, rs.bind, file("pid"), file("error.log"), bigFile(), file("broken"), rs.name)
 	if err := os.WriteFile(file("conf"), []byte(config), 0o644); err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ http {
 
 func (rs *server) waitNginx() error {
 	for range 200 {
-		if conn, err := rs.dial("tcp", "127.0.0.1:80"); err == nil {
+		if conn, err := rs.dial("tcp", rs.address.String()+":80"); err == nil {
 			return conn.Close()
 		}
 		time.Sleep(25 * time.Millisecond)
@@ -93,7 +94,7 @@ func (rs *server) stopNginx() {
 	_ = rs.nginx.Wait()
 	rs.nginx = nil
 	for range 200 { // a worker may outlive its master for a moment
-		conn, err := rs.dial("tcp", "127.0.0.1:80")
+		conn, err := rs.dial("tcp", rs.address.String()+":80")
 		if err != nil {
 			return
 		}

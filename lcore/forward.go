@@ -150,7 +150,7 @@ func (w *Worker) inspectRest(s *Snapshot, toPort bool, i int) Verdict {
 	}
 	switch ip.Protocol() {
 	case frame.ProtocolICMP:
-		return w.inspectICMP(ip, i)
+		return w.inspectICMP(s, ip, i)
 	case frame.ProtocolTCP, frame.ProtocolUDP:
 		if !transportFits(ip) {
 			return w.drop(ReasonTooShort, i)
@@ -160,15 +160,21 @@ func (w *Worker) inspectRest(s *Snapshot, toPort bool, i int) Verdict {
 	return w.drop(ReasonProtocol, i)
 }
 
-// inspectICMP decides ICMP to a VIP: the management answers echo requests.
-func (w *Worker) inspectICMP(ip *frame.IPv4, i int) Verdict {
+// inspectICMP decides ICMP to a VIP: the management answers echo requests, and asks real servers for echo replies.
+func (w *Worker) inspectICMP(s *Snapshot, ip *frame.IPv4, i int) Verdict {
 	if ip.TotalLen()-ip.HeaderLen() < frame.ICMPLen {
 		return w.drop(ReasonTooShort, i)
 	}
-	if frame.ICMPAt(w.burst.Frames[i], ip.L4()).Type() != frame.ICMPEchoRequest {
-		return w.drop(ReasonICMP, i)
+	f := w.burst.Frames[i]
+	switch frame.ICMPAt(f, ip.L4()).Type() {
+	case frame.ICMPEchoRequest:
+		return w.punt(PuntEcho, i)
+	case frame.ICMPEchoReply:
+		if s.isReal(frame.EthernetAt(f).Source()) {
+			return w.punt(PuntReply, i)
+		}
 	}
-	return w.punt(PuntEcho, i)
+	return w.drop(ReasonICMP, i)
 }
 
 func (w *Worker) puntIP(s *Snapshot, ip *frame.IPv4, i int) Verdict {

@@ -147,6 +147,8 @@ func (w *twin) decideTransport(f []byte, from frame.MAC, protocol uint8, src, ds
 		return dropped(lcore.ReasonProtocol)
 	case len(segment) < n:
 		return dropped(lcore.ReasonTooShort)
+	case protocol == 1 && segment[0] == 0 && w.isReal(from):
+		return punted(lcore.PuntReply)
 	case protocol == 1 && segment[0] != 8:
 		return dropped(lcore.ReasonICMP)
 	case protocol == 1:

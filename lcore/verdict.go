@@ -23,7 +23,7 @@ const (
 	ReasonBadLength                    // the IPv4 total length is shorter than its headers or longer than the frame
 	ReasonFragment                     // a fragment for a VIP
 	ReasonProtocol                     // a protocol that no virtual service can have, for a VIP
-	ReasonICMP                         // ICMP other than an echo request, for a VIP
+	ReasonICMP                         // ICMP other than an echo request, or a real server's echo reply, for a VIP
 	ReasonNoService                    // to a VIP, to a port without a service
 	ReasonNoRealServer                 // no real server of the service can take the flow
 	ReasonRealServerDown               // of a flow whose real server is down, and which is not to be scheduled again
@@ -51,7 +51,7 @@ type PuntKind uint8
 const (
 	PuntARP         PuntKind = iota // ARP requests and replies, broadcast or to our MAC
 	PuntEcho                        // ICMP echo requests to a VIP
-	PuntReply                       // to the DIP, from a real server: health checks' answers
+	PuntReply                       // from a real server to the DIP, or an echo reply to a VIP: answers to checks and probes
 	PuntVRRP                        // VRRP to the DIP or by multicast: what decides between the directors of a pair
 	PuntDIP                         // to the DIP, from elsewhere: ssh, ping
 	PuntOther                       // what else the kernel may want: broadcast, multicast, other addresses

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"turnout/mgmt/events"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -246,6 +247,7 @@ type RealServerLive struct {
 	Share         float64    `json:"share" doc:"how much of its weight counts, 0 to 1: less than 1 during slow start"`
 	Drain         *DrainLive `json:"drain,omitempty"`
 	Health        Health     `json:"health"`
+	Diagnosis     *Diagnosis `json:"diagnosis,omitempty" doc:"of the way that clients' packets take to it; missing where it is not probed, and before the first probe"`
 	MAC           string     `json:"mac,omitempty"`
 	ActiveFlows   uint64     `json:"active_flows" doc:"ESTABLISHED, as IPVS's ActiveConn"`
 	InactiveFlows uint64     `json:"inactive_flows"`
@@ -262,6 +264,13 @@ type Health struct {
 	LatencyMS float64   `json:"latency_ms" doc:"duration of the last probe"`
 	Passed    uint64    `json:"passed" doc:"probes passed since start"`
 	Failed    uint64    `json:"failed" doc:"probes failed since start"`
+}
+
+// Diagnosis is what is wrong with the way from the director to a real server and back, and what mends it.
+type Diagnosis struct {
+	Diagnosis probe.Diagnosis `json:"diagnosis" enum:"ok,rip_down,no_neighbour,wrong_mac,vip_not_on_real_server,service_not_on_vip,reply_path_blocked"`
+	Why       string          `json:"why,omitempty" doc:"one line"`
+	Mend      []string        `json:"mend,omitempty" doc:"commands that show or mend it"`
 }
 
 // RealServer is one real server of a service, as configured, and what is known of it live.

@@ -396,7 +396,9 @@ func targetsOf(state *store.State) (targets []health.Target) {
 	for i := range state.Services {
 		svc := &state.Services[i]
 		for _, rs := range svc.RealServers {
-			targets = append(targets, health.Target{Key: health.Key{Service: svc.Name, RealServer: rs.Address}, Checks: svc.HealthChecks})
+			targets = append(targets, health.Target{
+				Key: health.Key{Service: svc.Name, RealServer: rs.Address}, Checks: svc.HealthChecks, Path: pathTo(svc, &rs),
+			})
 		}
 	}
 	return targets

@@ -69,7 +69,7 @@ func (d *Director) measureService(v *view, svc *serviceView, checks map[health.K
 			Address: rs.Address.String(), Up: rs.Health.Up, Weight: rs.Weight, Share: rs.Share, Draining: rs.State == "draining",
 			Overloaded: rs.State == "overloaded", ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
 			Packets: rs.Packets, Bytes: rs.Bytes, Connections: rs.Connections, ChecksPassed: check.Passed, ChecksFailed: check.Failed,
-			CheckDuration: durations(check.Durations),
+			CheckDuration: durations(check.Durations), Diagnosis: string(check.Diagnosis.Diagnosis),
 		})
 	}
 	return m

@@ -135,6 +135,7 @@ func (d *Director) liveReal(svc *serviceView, r *realView, now lcore.RealCounter
 			Up: check.Up, Since: check.Since, LastError: check.LastError, LatencyMS: float64(check.Latency) / float64(time.Millisecond),
 			Passed: check.Passed, Failed: check.Failed,
 		},
+		Diagnosis: diagnosisOf(&check.Diagnosis),
 	}
 	if (r.live.mac != frame.MAC{}) {
 		live.MAC = r.live.mac.String()

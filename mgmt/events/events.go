@@ -13,6 +13,7 @@ type Kind string
 // The kinds.
 const (
 	Config    Kind = "config"    // a state was applied or refused
+	Diagnosis Kind = "diagnosis" // what is wrong with the way to a real server is another thing than before
 	Drain     Kind = "drain"     // a drain began, is empty, is over, was ended
 	Health    Kind = "health"    // a real server went up or down
 	Link      Kind = "link"      // a port's link went up or down
@@ -23,13 +24,13 @@ const (
 )
 
 // Kinds lists all of them.
-var Kinds = [...]Kind{Config, Drain, Health, Link, Neighbour, Quorum, Role, VIP}
+var Kinds = [...]Kind{Config, Diagnosis, Drain, Health, Link, Neighbour, Quorum, Role, VIP}
 
 // Event is something that happened.
 type Event struct {
 	ID         uint64     `json:"id" doc:"grows from event to event, over restarts as well"`
 	Time       time.Time  `json:"time"`
-	Kind       Kind       `json:"kind" enum:"config,drain,health,link,neighbour,quorum,role,vip"`
+	Kind       Kind       `json:"kind" enum:"config,diagnosis,drain,health,link,neighbour,quorum,role,vip"`
 	Service    string     `json:"service,omitempty"`
 	RealServer netip.Addr `json:"real_server,omitzero"`
 	Text       string     `json:"text" doc:"one sentence"`

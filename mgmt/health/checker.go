@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -26,13 +27,18 @@ var checkers = map[store.CheckType]func(*Monitor, context.Context, checkKey) err
 	store.CheckExec:  (*Monitor).exec,
 }
 
-// once runs the check k and returns nil if it passed. ctx carries the hard deadline.
-func (m *Monitor) once(ctx context.Context, k checkKey) error {
+// once runs the check k, and returns a nil error if it passed, and what was seen if it is a path probe. ctx carries the
+// hard deadline.
+func (m *Monitor) once(ctx context.Context, k checkKey) (seen probe.Evidence, err error) {
+	if k.isPath() {
+		seen = m.cfg.Path(ctx, k.path)
+		return seen, seen.Err()
+	}
 	checker := checkers[k.Type]
 	if checker == nil {
-		return fmt.Errorf("health check type %q is not available in this version", k.Type)
+		return seen, fmt.Errorf("health check type %q is not available in this version", k.Type)
 	}
-	return checker(m, ctx, k)
+	return seen, checker(m, ctx, k)
 }
 
 // tcp passes if the connection is established.

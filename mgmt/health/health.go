@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -30,9 +31,17 @@ type Key struct {
 type Target struct {
 	Key
 	Checks store.HealthChecks
+	Path   Path
 }
 
-// Status is what the checks say of a target. Counters never go backwards while the target's key is set.
+// Path is the probe of the way that clients' packets take, beside the checks of the RIP. The zero Path: there is none.
+type Path struct {
+	probe.Target
+	Check  store.HealthCheck // when it runs and how it is counted: Interval, Timeout, Rise, Fall and Initial
+	Counts bool              // it must pass like the checks; false: it is for the diagnosis alone
+}
+
+// Status is what the checks say of a target; Latency and Durations are those of the checks of the RIP. Counters never go backwards while the target's key is set.
 type Status struct {
 	Up        bool
 	Since     time.Time     // last change of Up, or when the target was first set
@@ -42,6 +51,7 @@ type Status struct {
 	Passed    uint64        // runs of checks that passed
 	Failed    uint64        // runs of checks that failed
 	Durations Histogram     // of all runs, passed and failed
+	Diagnosis probe.Finding // by the last path probe and the last checks; its zero value: there was none
 }
 
 // Change says that a target went up or down.
@@ -49,6 +59,12 @@ type Change struct {
 	Key
 	Up     bool
 	Reason string // one line, for people: "tcp port 80: connection refused"
+}
+
+// Diagnosed says that a target has another diagnosis than before. The first one is told only if something is wrong.
+type Diagnosed struct {
+	Key
+	probe.Finding
 }
 
 // DialFunc opens a connection as [net.Dialer.DialContext] does. It must give up when ctx is done.
@@ -64,6 +80,12 @@ type Config struct {
 	// and Set, but not Close. While it blocks, changes queue up and checks go on. A change of a target that Set has
 	// removed meanwhile may still arrive.
 	Report func(Change)
+
+	// Path does one path probe, within ctx. Nil: there are none, whatever the targets say.
+	Path func(ctx context.Context, t probe.Target) probe.Evidence
+
+	// Diagnosed is called like Report, for every change of a diagnosis. It may be nil.
+	Diagnosed func(Diagnosed)
 
 	Exec  Exec           // the zero value turns exec checks off
 	Roots *x509.CertPool // who signs certificates of real servers, for tests; nil: those whom the system trusts

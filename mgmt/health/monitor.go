@@ -27,10 +27,12 @@ type Monitor struct {
 	changes []announcement
 }
 
-// announcement is a change on its way to the log and, unless only the log is to have it, to Config.Report.
+// announcement is a change on its way to the log and, unless only the log is to have it, to Config.Report; or it is a
+// diagnosis on its way to Config.Diagnosed.
 type announcement struct {
 	Change
-	logOnly bool
+	logOnly   bool
+	diagnosed *Diagnosed
 }
 
 // New returns a Monitor without targets. Nothing is checked until Run.
@@ -59,6 +61,9 @@ func (m *Monitor) Set(targets []Target) {
 	now := time.Now()
 	next := make(map[Key]*target, len(targets))
 	for _, t := range targets {
+		if m.cfg.Path == nil {
+			t.Path = Path{}
+		}
 		next[t.Key] = newTarget(t, m.targets[t.Key], now)
 	}
 	m.targets = next
@@ -134,9 +139,16 @@ func (m *Monitor) Close() error {
 func (m *Monitor) judge(t *target, now time.Time) {
 	changed, first := t.judge(now)
 	if changed || first && !t.status.Up {
-		m.changes = append(m.changes, announcement{t.change(), !changed})
-		signal(m.changed)
+		m.queueUp(announcement{Change: t.change(), logOnly: !changed})
 	}
+	if t.diagnose() {
+		m.queueUp(announcement{diagnosed: &Diagnosed{t.key, t.status.Diagnosis}})
+	}
+}
+
+func (m *Monitor) queueUp(a announcement) {
+	m.changes = append(m.changes, a)
+	signal(m.changed)
 }
 
 // announce logs and reports changes until ctx is done.
@@ -151,11 +163,22 @@ func (m *Monitor) announce(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
-			m.log(a.Change)
-			if !a.logOnly {
-				m.cfg.Report(a.Change)
-			}
+			m.tell(a)
 		}
+	}
+}
+
+func (m *Monitor) tell(a announcement) {
+	if a.diagnosed != nil {
+		m.logDiagnosis(*a.diagnosed)
+		if m.cfg.Diagnosed != nil {
+			m.cfg.Diagnosed(*a.diagnosed)
+		}
+		return
+	}
+	m.log(a.Change)
+	if !a.logOnly {
+		m.cfg.Report(a.Change)
 	}
 }
 
@@ -174,6 +197,11 @@ func (m *Monitor) log(c Change) {
 	} else {
 		log.Info("real server is down", zap.String("error", c.Reason))
 	}
+}
+
+func (m *Monitor) logDiagnosis(d Diagnosed) {
+	m.cfg.Log.Info("path to real server", zap.String("service", d.Service), zap.Stringer("real_server", d.RealServer),
+		zap.String("diagnosis", string(d.Diagnosis)), zap.String("error", d.Why), zap.String("mend", d.Mend))
 }
 
 // signal wakes the one goroutine that reads c; a signal that it has not seen yet is enough.

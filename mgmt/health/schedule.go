@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"turnout/mgmt/store"
 )
 
 // The first run of a check waits at most startWithin, so that a new real server is known soon even where the interval is
@@ -23,11 +21,11 @@ const (
 // idle is how long Run sleeps with nothing to check, unless it is woken.
 const idle = time.Hour
 
-// checkKey tells checks apart: targets for which it is equal share the runs. Rise, Fall and Initial are zero in it, for
-// each target counts by its own.
+// checkKey tells checks apart: targets for which it is equal share the runs. What only says how a target counts them is
+// zero in it.
 type checkKey struct {
 	address netip.Addr
-	store.HealthCheck
+	probing
 }
 
 // check is one health check of one address. The Monitor's lock guards all but key.
@@ -49,7 +47,7 @@ func (m *Monitor) share() (fresh []*check) {
 	for _, t := range m.targets {
 		for _, n := range t.counts {
 			key := checkKey{t.key.RealServer, n.check}
-			key.Rise, key.Fall, key.Initial = 0, 0, ""
+			key.Rise, key.Fall, key.Initial, key.advisory = 0, 0, "", false
 			if m.checks[key] == nil && old[key] != nil {
 				m.checks[key] = old[key]
 			}
@@ -128,8 +126,8 @@ func (m *Monitor) check(ctx context.Context, c *check) {
 	run, cancel := context.WithTimeout(ctx, time.Duration(c.key.Timeout))
 	defer cancel()
 	start := time.Now()
-	err := m.once(run, c.key)
-	r := result{latency: time.Since(start)}
+	seen, err := m.once(run, c.key)
+	r := result{latency: time.Since(start), seen: seen}
 	if ctx.Err() != nil {
 		return
 	}

@@ -102,6 +102,9 @@ func (c *Collector) collectServices(ch chan<- prometheus.Metric, all []Service) 
 
 func collectRealServer(ch chan<- prometheus.Metric, service string, rs RealServer) {
 	emit(ch, realServers, rs, service, rs.Address)
+	if rs.Diagnosis != "" {
+		emit(ch, diagnoses, true, service, rs.Address, rs.Diagnosis)
+	}
 	emit(ch, healthChecks, rs.ChecksPassed, service, rs.Address, "passed")
 	emit(ch, healthChecks, rs.ChecksFailed, service, rs.Address, "failed")
 	emitHistogram(ch, checkDuration, rs.CheckDuration, service, rs.Address)

@@ -109,6 +109,10 @@ var realServers = []family[RealServer]{
 		func(r RealServer) float64 { return float64(r.InactiveFlows) }, "service", "real_server"),
 }
 
+var diagnoses = []family[bool]{
+	gauge("turnout_real_server_diagnosis", "1 for the diagnosis that the way to the real server has now.", bit, "service", "real_server", "diagnosis"),
+}
+
 var healthChecks = []family[uint64]{
 	counter("turnout_health_checks_total", "Health checks done; result is passed or failed.", itself, "service", "real_server", "result"),
 }
@@ -193,7 +197,7 @@ func described(o Options) []description {
 		of(polls), of(lcores), []description{burstSize, pollGap},
 	)
 	if o.RealServers {
-		all = slices.Concat(all, of(serverConflicts), of(realServers), of(healthChecks), []description{checkDuration})
+		all = slices.Concat(all, of(serverConflicts), of(realServers), of(diagnoses), of(healthChecks), []description{checkDuration})
 	}
 	return all
 }

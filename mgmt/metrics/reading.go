@@ -71,6 +71,7 @@ type RealServer struct {
 	ChecksPassed  uint64
 	ChecksFailed  uint64
 	CheckDuration Histogram // seconds
+	Diagnosis     string    // of the way to it; empty: none
 }
 
 // Port is a DPDK port's counters.

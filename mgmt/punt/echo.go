@@ -5,24 +5,19 @@ import (
 	"unsafe"
 
 	"turnout/lcore/frame"
+	"turnout/mgmt/internal/packet"
 )
 
 // Positions in a frame whose packet has no IP options.
 const (
 	ipv4Start       = frame.EthernetLen
-	ipv4TOS         = ipv4Start + 1
-	ipv4Length      = ipv4TOS + 1
-	ipv4Fragment    = ipv4Length + 4
-	ipv4TTL         = ipv4Fragment + 2
+	ipv4TTL         = ipv4Start + 8
 	ipv4Checksum    = ipv4TTL + 2
 	ipv4Source      = ipv4Checksum + 2
 	ipv4Destination = ipv4Source + 4
 	icmp            = frame.EthernetLen + frame.IPv4Len
 	icmpChecksum    = icmp + 2
 )
-
-// hostTTL is what hosts start with (RFC 1700).
-const hostTTL = 64
 
 // echoReply turns an ICMP echo request to one of the VIPs into its reply, in place, and cuts what follows the packet.
 // It answers nil, and leaves the frame alone, when the frame is no such request or may not be answered (RFC 1122
@@ -39,7 +34,7 @@ func echoReply(b []byte, own frame.MAC, vips vipSet) []byte {
 	source := [4]byte(b[ipv4Source:])
 	copy(b[ipv4Source:], b[ipv4Destination:icmp])
 	copy(b[ipv4Destination:], source[:])
-	setWord(b, ipv4TTL, ipv4Checksum, hostTTL<<8|uint16(b[ipv4TTL+1]))
+	setWord(b, ipv4TTL, ipv4Checksum, packet.HostTTL<<8|uint16(b[ipv4TTL+1]))
 	setWord(b, icmp, icmpChecksum, frame.ICMPEchoReply<<8)
 	return b
 }

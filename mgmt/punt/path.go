@@ -19,7 +19,7 @@ import (
 	"turnout/lcore/frame"
 )
 
-// Config says what a Path joins. All fields must be set.
+// Config says what a Path joins. All fields must be set but Probe.
 type Config struct {
 	TAP    *TAP          // the kernel's end; stays the caller's to close
 	Rings  []*lcore.Ring // lcore -> management, one per lcore; the Path is their only consumer
@@ -28,6 +28,10 @@ type Config struct {
 	// ARP sees every punted ARP frame first and answers true when the kernel must not see it. It must not block and
 	// may keep nothing of the frame.
 	ARP func(frame []byte) bool
+
+	// Probe sees every other punted frame for the kernel likewise: what answers the path probes is not for it. Nil: nobody
+	// probes.
+	Probe func(frame []byte) bool
 }
 
 // Path is the way of frames between the lcores and the kernel. Its methods are safe for concurrent use.
@@ -136,7 +140,9 @@ func (p *Path) dispatch(kind lcore.PuntKind, b []byte) {
 			p.writeTAP(b)
 		}
 	default:
-		p.writeTAP(b)
+		if p.cfg.Probe == nil || !p.cfg.Probe(b) {
+			p.writeTAP(b)
+		}
 	}
 }
 
@@ -204,7 +210,7 @@ func (s vipSet) claimedBy(b []byte) bool {
 
 // has says whether the four bytes at the start of b are a VIP.
 func (s vipSet) has(b []byte) bool {
-	_, ok := s[netip.AddrFrom4([4]byte(b))]
+	_, ok := s[address(b)]
 	return ok
 }
 

@@ -19,6 +19,7 @@ type HealthCheck struct {
 	Rise     int       `yaml:"rise,omitempty" json:"rise,omitzero"` // successes in a row that bring a real server up
 	Fall     int       `yaml:"fall,omitempty" json:"fall,omitzero"` // failures in a row that take it down
 	Initial  Initial   `yaml:"initial,omitempty" json:"initial,omitempty"`
+	Via      Via       `yaml:"via,omitempty" json:"via,omitempty"` // see Service.PathProbe
 
 	// http and https
 	Host      string    `yaml:"host,omitempty" json:"host,omitempty"`             // Host header; the real server's address unless given
@@ -65,6 +66,16 @@ type Initial string
 const (
 	InitialDown Initial = "down"
 	InitialUp   Initial = "up"
+)
+
+// Via says which way must be open for a real server to be up.
+type Via string
+
+// By RIP, the check alone counts. By DR, the path probe must pass as well: a connection to the VIP, in a frame for the real
+// server's MAC, as clients' packets come.
+const (
+	ViaRIP Via = "rip"
+	ViaDR  Via = "dr"
 )
 
 // StatusSet lists HTTP status codes and ranges of them with commas between: "200-299,301". The empty one means 200-299.

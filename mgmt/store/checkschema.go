@@ -15,6 +15,7 @@ var (
 		string(CheckDNS), string(CheckExec),
 	}}
 	initials   = words{known: []string{string(InitialDown), string(InitialUp)}}
+	vias       = words{known: []string{string(ViaRIP), string(ViaDR)}}
 	queryTypes = words{known: []string{"A", "AAAA", "CAA", "CNAME", "DNSKEY", "DS", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV", "TXT"}}
 	rcodes     = words{known: []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"}}
 )
@@ -127,6 +128,7 @@ func (d *decoder) healthCheck(n ast.Node, at *place, svc Service) HealthCheck {
 		"rise":       integer(&check.Rise, 0, math.MaxInt),
 		"fall":       integer(&check.Fall, 0, math.MaxInt),
 		"initial":    word(&check.Initial, initials),
+		"via":        word(&check.Via, vias),
 		"host":       text(&check.Host),
 		"path":       text(&check.Path),
 		"status":     statusSet(&check.Status),
@@ -191,6 +193,7 @@ func checkWants(old, now HealthCheck, svc Service) []want {
 		value("rise", old.Rise, now.Rise, usual.Rise),
 		value("fall", old.Fall, now.Fall, usual.Fall),
 		value("initial", old.Initial, now.Initial, usual.Initial),
+		optional("via", old.Via, now.Via),
 		optional("host", old.Host, now.Host),
 		value("path", old.Path, now.Path, usual.Path),
 		value("status", old.Status, now.Status, usual.Status),

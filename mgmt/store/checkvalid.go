@@ -61,6 +61,7 @@ func (v *validator) healthCheck(c HealthCheck, at *place, svc Service) {
 	if sentence := initials.refusal(string(c.Initial)); sentence != "" {
 		v.wrong(at.in("initial"), "%s", sentence)
 	}
+	v.via(c, at.in("via"), svc)
 	switch c.Type {
 	case CheckHTTP, CheckHTTPS:
 		v.request(c, at)
@@ -71,6 +72,20 @@ func (v *validator) healthCheck(c HealthCheck, at *place, svc Service) {
 		v.query(c, at)
 	case CheckExec:
 		v.execFile(c.File, at)
+	}
+}
+
+// via judges whether there is a way that could be probed.
+func (v *validator) via(c HealthCheck, at *place, svc Service) {
+	if c.Via == "" {
+		return
+	}
+	if sentence := vias.refusal(string(c.Via)); sentence != "" {
+		v.wrong(at, "%s", sentence)
+		return
+	}
+	if c.Via == ViaDR && svc.pathPort(c) == 0 {
+		v.wrong(at, "dr: this service has no TCP port to which a connection could be opened; delete it, or give the check of a tcp service a port")
 	}
 }
 

@@ -1,0 +1,41 @@
+package director
+
+import (
+	"net/netip"
+	"strings"
+
+	"turnout/lcore/frame"
+	"turnout/mgmt/api"
+	"turnout/mgmt/health"
+	"turnout/mgmt/probe"
+	"turnout/mgmt/store"
+)
+
+// pathTo is the probe of the way to a real server that clients' packets take; zero: there is none.
+func pathTo(svc *store.Service, rs *store.RealServer) (p health.Path) {
+	check, port, counts := svc.PathProbe()
+	if port == 0 {
+		return p
+	}
+	p.Target = probe.Target{
+		VIP: netip.AddrPortFrom(svc.VIP, port), RIP: netip.AddrPortFrom(rs.Address, check.RIPPort(port)),
+	}
+	if rs.MAC != "" {
+		p.MAC, _ = frame.ParseMAC(rs.MAC) // Validate has read it
+	}
+	p.Counts = counts
+	p.Check = store.HealthCheck{Interval: check.Interval, Timeout: check.Timeout, Rise: check.Rise, Fall: check.Fall, Initial: check.Initial}
+	return p
+}
+
+// diagnosisOf puts a diagnosis into the API's form; nil: there is none.
+func diagnosisOf(f *probe.Finding) *api.Diagnosis {
+	if f.Diagnosis == "" {
+		return nil
+	}
+	d := &api.Diagnosis{Diagnosis: f.Diagnosis, Why: f.Why}
+	if f.Mend != "" {
+		d.Mend = strings.Split(f.Mend, "\n")
+	}
+	return d
+}
