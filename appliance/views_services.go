@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"turnout/mgmt/api"
+	"turnout/mgmt/probe"
 )
 
 func servicesTable(t *table, list api.ServiceList) {
@@ -76,12 +77,40 @@ func realServers(l api.ServiceLive) []api.RealServerLive {
 }
 
 func realServersTable(t *table, list api.ServiceList) {
-	t.head("SERVICE", "REAL SERVER", "WEIGHT", "STATE", "HEALTH", "MAC", "ACTIVE", "INACTIVE", "CONNECTIONS", "PACKETS", "BYTES")
+	t.head("SERVICE", "REAL SERVER", "WEIGHT", "STATE", "HEALTH", "DIAGNOSIS", "MAC", "ACTIVE", "INACTIVE", "CONNECTIONS", "PACKETS", "BYTES")
 	for _, s := range list.Services {
 		for _, rs := range realServers(s.Live) {
-			t.row(s.Name, rs.Address, weightCell(s, rs), stateCell(rs), healthCell(rs.Health), rs.MAC, rs.ActiveFlows, rs.InactiveFlows,
+			t.row(s.Name, rs.Address, weightCell(s, rs), stateCell(rs), healthCell(rs.Health), diagnosisCell(rs.Diagnosis), rs.MAC, rs.ActiveFlows, rs.InactiveFlows,
 				rs.Connections, rs.Packets, inBytes(rs.Bytes))
 		}
+	}
+	for _, s := range list.Services {
+		for _, rs := range s.Live.RealServers {
+			mendNotes(t, s.Name, rs)
+		}
+	}
+}
+
+// diagnosisCell is what the way to a real server is like; empty if it is not probed.
+func diagnosisCell(d *api.Diagnosis) cell {
+	switch {
+	case d == nil:
+		return cell{}
+	case d.Diagnosis == probe.OK:
+		return cell{text: string(d.Diagnosis)}
+	}
+	return cell{text: string(d.Diagnosis), colour: red}
+}
+
+// mendNotes tell what is wrong with the way to a real server, and which commands mend it.
+func mendNotes(t *table, service string, rs api.RealServerLive) {
+	if rs.Diagnosis == nil || rs.Diagnosis.Diagnosis == probe.OK {
+		return
+	}
+	t.gap()
+	t.note("%s %s: %s: %s", service, rs.Address, rs.Diagnosis.Diagnosis, rs.Diagnosis.Why)
+	for _, command := range rs.Diagnosis.Mend {
+		t.note("  %s", command)
 	}
 }
 

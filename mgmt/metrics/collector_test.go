@@ -34,6 +34,7 @@ func (fakeSource) Snapshot() *Reading {
 				{
 					Address: "192.168.57.121", Up: true, Weight: 1, Share: 0.5, Draining: true, Overloaded: true, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
 					Connections: 115, ChecksPassed: 116, ChecksFailed: 117,
+					Diagnosis:     "vip_not_on_real_server",
 					CheckDuration: Histogram{Bounds: []float64{0.001, 0.01}, Cumulative: []uint64{100, 110}, Count: 117, Sum: 1.5},
 				},
 				{Address: "192.168.57.122"},

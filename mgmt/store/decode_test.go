@@ -235,7 +235,7 @@ func TestDecodeMistakes(t *testing.T) {
 			`12: services[web].health_check[4].send: a check of type dns has no such key: delete it, or choose type udp`,
 			`13: services[web].health_check[5].file: a check of type udp has no such key: delete it, or choose type exec`,
 			`14: services[web].health_check[6].rcode: a check of type exec has no such key: delete it, or choose type dns`,
-			`15: services[web].health_check[7].command: unknown key: known here are body, body_regex, fall, file, host, initial, interval, path, port, query, query_type, rcode, reply, rise, send, send_hex, sni, status, timeout, tls_verify, type`,
+			`15: services[web].health_check[7].command: unknown key: known here are body, body_regex, fall, file, host, initial, interval, path, port, query, query_type, rcode, reply, rise, send, send_hex, sni, status, timeout, tls_verify, type, via`,
 		}},
 		{"values of checks", web + "    health_check:\n      - {type: udp, reply: 1, send: 2, initial: on, send_hex: 10}\n      - {type: dns, query: [], query_type: ANY, rcode: NX}\n" +
 			"      - {type: http, status: {}, body: 1.5}\n      - {type: https, tls_verify: \"on\"}\n      - type: udp\n        send: |\n          ping\n", []string{

@@ -69,6 +69,13 @@ func drawAvailability(t *rapid.T, svc *Service) {
 	svc.SorryServer = rapid.SampledFrom([]SorryServer{{}, {Address: ip(119)}, {Address: ip(118), MAC: "02:00:00:00:01:18"}}).Draw(t, "sorry_server")
 }
 
+func drawVia(t *rapid.T, svc Service, check HealthCheck) Via {
+	if svc.pathPort(check) == 0 {
+		return rapid.SampledFrom([]Via{"", ViaRIP}).Draw(t, "via")
+	}
+	return rapid.SampledFrom([]Via{"", ViaRIP, ViaDR}).Draw(t, "via")
+}
+
 func drawChecks(t *rapid.T, svc Service) HealthChecks {
 	if rapid.Bool().Draw(t, "default checks") {
 		return defaultChecks(svc)
@@ -80,6 +87,7 @@ func drawChecks(t *rapid.T, svc Service) HealthChecks {
 			check.Port = rapid.SampledFrom([]uint16{80, 8080}).Draw(t, "check port")
 		}
 		check.Fall = rapid.IntRange(1, 5).Draw(t, "fall")
+		check.Via = drawVia(t, svc, check)
 		check.Initial = rapid.SampledFrom([]Initial{InitialDown, InitialUp}).Draw(t, "initial")
 		drawExpectations(t, &check)
 		checks = append(checks, check)
