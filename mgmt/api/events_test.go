@@ -113,7 +113,7 @@ func TestWhichEventsAreSent(t *testing.T) {
 
 func TestEventsAreRefused(t *testing.T) {
 	testRefusals(t, []refusal{
-		{"no such kind", call{method: "GET", path: "/v1/events?kind=health,wealth"}, nil, 422, "query.kind: there are no such events: want some of [config drain"},
+		{"no such kind", call{method: "GET", path: "/v1/events?kind=health,wealth"}, nil, 422, "query.kind: there are no such events: want some of [config diagnosis drain"},
 		{"no ID", call{method: "GET", path: "/v1/events?since=yesterday"}, nil, 422, "query.since: expected string to be the id of an event"},
 		{"no ID to resume after", call{method: "GET", path: "/v1/events", headers: []string{"Last-Event-ID: x"}}, nil, 422, "header.Last-Event-ID: "},
 		{"post", call{method: "POST", path: "/v1/events"}, nil, 405, "it takes GET, HEAD"},
