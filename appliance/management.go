@@ -85,7 +85,7 @@ func (a *Appliance) newDirector(role api.Role) *director.Director {
 	return director.New(director.Config{
 		Version: version, Store: a.store, Role: role, TSCHz: port.TSCHz(), TSC: port.TSC, MaglevKey: a.key,
 		Port: &a.link, PortMAC: a.port.MAC(), PeerMACs: p.Peers(), DIP: p.Prefix(), Exec: a.config.Health.ExecDir != "",
-		Lcores: a.lcores.workers, Templates: a.lcores.templates, Drains: store.OpenDrains(a.config.besideKey("drains")), Events: a.events, Log: a.log,
+		Lcores: a.lcores.workers, RSS: a.port.RSS(), Templates: a.lcores.templates, Drains: store.OpenDrains(a.config.besideKey("drains")), Events: a.events, Log: a.log,
 		Up:         func(k health.Key) bool { return a.monitor.State(k).Up },
 		MAC:        a.macOf,
 		Health:     a.monitor.All,

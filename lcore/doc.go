@@ -41,6 +41,7 @@
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
 // stages), schedule.go (who gets a new flow), persist.go (and who where clients keep their real server); snapshot.go,
 // lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which lcore polls which
-// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), blackbox.go (the latest
-// dropped frames), capture.go (copies of forwarded ones), clock.go, ring.go (frames to and from the management), memory.go.
+// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), rss.go (which queue it
+// comes to), blackbox.go (the latest dropped frames), capture.go (copies of forwarded ones), clock.go, ring.go (frames to and
+// from the management), memory.go.
 package lcore

@@ -287,6 +287,32 @@ func (p *Port) Link() (Link, error) {
 	return link, err
 }
 
+// RSS is how the started port spreads flows over its queues; nil where it has one only, or does not tell.
+func (p *Port) RSS() *lcore.RSS {
+	if p.rss == 0 || p.Queues() < 2 {
+		return nil
+	}
+	hash := ethdev.RssConf{Key: make([]byte, longestRSSKey)}
+	groups := make([]ethdev.RssRetaEntry64, (p.info.RetaSize()+retaGroup-1)/retaGroup)
+	for i := range groups {
+		*groups[i].Mask() = 1<<64 - 1
+	}
+	if p.id.RssHashConfGet(&hash) != nil || p.id.RssRetaQuery(groups, p.info.RetaSize()) != nil {
+		return nil
+	}
+	r := &lcore.RSS{Key: hash.Key}
+	for i := range groups {
+		r.Table = append(r.Table, groups[i].Reta()...)
+	}
+	r.Table = r.Table[:p.info.RetaSize()]
+	return r
+}
+
+const (
+	retaGroup     = 64 // entries of the redirection table that are read at once
+	longestRSSKey = 64 // bytes
+)
+
 // Stats reads the device's counts.
 func (p *Port) Stats() (Stats, error) {
 	var s ethdev.Stats

@@ -21,7 +21,7 @@ var cpus *CPUs
 func TestMain(m *testing.M) {
 	var err error
 	if cpus, err = Reserve([]int{1}); err == nil {
-		err = StartEAL(EALConfig{MainLcore: 0, Lcores: []int{1}, MemoryMB: 128, Devices: []string{"net_ring0", "net_ring1", "net_ring2", "net_null0"}})
+		err = StartEAL(EALConfig{MainLcore: 0, Lcores: []int{1}, MemoryMB: 128, Devices: []string{"net_ring0", "net_ring1", "net_ring2", "net_null0", "net_null1"}})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

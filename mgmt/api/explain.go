@@ -24,7 +24,7 @@ type Explanation struct {
 	Reason     string     `json:"reason,omitempty" doc:"why it would be dropped, as in turnout_drops_total"`
 	Kind       string     `json:"kind,omitempty" doc:"as what it would be punted, as in turnout_punted_packets_total"`
 	Packet     string     `json:"packet" enum:"syn,ack,fin,rst,datagram" doc:"the packet that was looked at"`
-	Lcore      uint       `json:"lcore" doc:"the lcore that has the flow; the first one if none has"`
+	Lcore      uint       `json:"lcore" doc:"the lcore that has the flow; if none has, the one that its packets come to, where the port tells"`
 	Service    string     `json:"service,omitempty"`
 	Scheduler  string     `json:"scheduler,omitempty"`
 	RealServer netip.Addr `json:"real_server,omitzero"`

@@ -21,7 +21,7 @@ import (
 	"turnout/mgmt/store"
 )
 
-// Config says what a Director works with. All fields must be set but PeerMACs and Templates.
+// Config says what a Director works with. All fields must be set but PeerMACs, RSS and Templates.
 type Config struct {
 	Version   string
 	Store     *store.Store
@@ -35,6 +35,7 @@ type Config struct {
 	DIP       netip.Prefix
 	Exec      bool // health checks of type exec may be asked for
 	Lcores    []Lcore
+	RSS       *lcore.RSS           // which lcore's queue a flow comes to; nil: not known
 	Templates *flowtable.Templates // of the lcores
 	Drains    *store.Drains
 	Events    *events.Hub

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"turnout/lcore"
 	"turnout/lcore/frame"
@@ -50,13 +51,18 @@ func packetOf(q api.ExplainQuery, known bool) string {
 	return "syn"
 }
 
-// standing asks the lcores until one has the tuple's flow. If none has, the first one's answer stands for all.
+// standing asks the lcores until one has the tuple's flow: first the one whose queue its packets come to, where that is
+// known. If none has it, the answer of the lcore that was asked first stands.
 func (d *Director) standing(ctx context.Context, tuple *lcore.Tuple) (*lcore.Standing, uint, error) {
-	if len(d.config.Lcores) == 0 {
+	lcores := d.config.Lcores
+	if len(lcores) == 0 {
 		return nil, 0, errors.New("no lcore polls")
 	}
+	if queue, ok := d.config.RSS.Queue(tuple); ok && queue < len(lcores) {
+		lcores = slices.Concat(lcores[queue:], lcores[:queue])
+	}
 	var first *lcore.Standing
-	for _, l := range d.config.Lcores {
+	for _, l := range lcores {
 		r := &lcore.Request{Tuple: tuple}
 		if err := answered(ctx, l.Worker, r); err != nil {
 			return nil, 0, err
@@ -68,7 +74,7 @@ func (d *Director) standing(ctx context.Context, tuple *lcore.Tuple) (*lcore.Sta
 			first = &r.Standing
 		}
 	}
-	return first, d.config.Lcores[0].ID, nil
+	return first, lcores[0].ID, nil
 }
 
 var verdictNames = map[lcore.Verdict]string{lcore.Drop: "drop", lcore.Forward: "forward", lcore.Punt: "punt"}
