@@ -88,7 +88,7 @@ func missingCapability() string {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		return "needs /dev/net/tun (modprobe tun)"
 	}
-	for _, tool := range []string{"ip", "ethtool", "nginx", "curl", "ping", "keepalived"} {
+	for _, tool := range []string{"ip", "ethtool", "nginx", "curl", "ping", "keepalived", "tshark"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return "needs " + tool + ": scripts/deps.sh test installs it"
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,8 +55,8 @@ func TestBlackBoxTellsTheDecision(t *testing.T) {
 	} {
 		s := storyOf(t, name)
 		b := newBench(t, 1024, s.spec)
-		first := s.firstDrop(t, b)
-		k := b.Kept(first)[0]
+		reason, _ := s.firstDrop(t, b)
+		k := b.Kept(reason)[0]
 		if got := (decision{k.Service, k.Slot, k.State, k.Kind}); got != want {
 			t.Errorf("%s: got %+v, want %+v", name, got, want)
 		}
@@ -75,20 +76,20 @@ func storyOf(t testing.TB, name string) *story {
 	return &all[i]
 }
 
-// firstDrop tells a story until a frame is dropped, and for what reason.
-func (s *story) firstDrop(t testing.TB, b *bench) lcore.Reason {
+// firstDrop tells a story until a frame is dropped: for what reason, and which.
+func (s *story) firstDrop(t testing.TB, b *bench) (lcore.Reason, []byte) {
 	t.Helper()
 	if s.before != nil {
 		s.before(b)
 	}
 	for i, in := range s.inputs() {
 		b.stepAt(in.at, s.steps[i].spec)
-		if reason, ok := bytes.CutPrefix([]byte(b.checked(t, in.frame)), []byte("drop ")); ok {
-			return reasonOf(t, string(reason))
+		if reason, ok := strings.CutPrefix(b.checked(t, in.frame), "drop "); ok {
+			return reasonOf(t, reason), in.frame
 		}
 	}
 	t.Fatalf("in story %s nothing is dropped", s.name)
-	return 0
+	return 0, nil
 }
 
 // TestBlackBoxKeepsTheLatest drops more than there is room for, slowly.

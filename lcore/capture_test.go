@@ -92,6 +92,23 @@ func TestCaptureLeavesOutLoops(t *testing.T) {
 	}
 }
 
+// TestCaptureWaitsForItsReader has a burst come before the one before it was taken.
+func TestCaptureWaitsForItsReader(t *testing.T) {
+	b := newBench(t, 1024, town(t))
+	c := lcore.NewCapture(-1, 0, 1000, 4)
+	b.Capture(c)
+	for port := range uint16(2) {
+		b.run(tcp(t, 20000+port, 80, "S"), tcp(t, 30000+port, 80, "S"), tcp(t, 40000+port, 80, "S"))
+	}
+	got := captures(c)
+	if len(got) != 4 || c.Missed() != 2 {
+		t.Fatalf("%d frames and %d missed, want 4 and 2", len(got), c.Missed())
+	}
+	for i, port := range []uint16{20000, 30000, 40000, 20001} {
+		compareFrames(t, "a captured frame", got[i].Before(), tcp(t, port, 80, "S"))
+	}
+}
+
 // TestCaptureGoesRound takes frames as they come, more than there is room for.
 func TestCaptureGoesRound(t *testing.T) {
 	b := newBench(t, 1024, town(t))

@@ -49,6 +49,11 @@ func TestExplanationIsWhatHappens(t *testing.T) {
 			t.Errorf("rule %v was met %d times: the test shows too little of it", rule, rules[rule])
 		}
 	}
+	for r := range lcore.Reasons {
+		if kept := x.Kept(r); len(kept) != 0 {
+			t.Errorf("explaining has put %d frames of reason %v into the black box", len(kept), r)
+		}
+	}
 	if len(verdictsSeen) != 3 {
 		t.Errorf("verdicts met: %v; want all three", verdictsSeen)
 	}

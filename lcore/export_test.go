@@ -33,3 +33,6 @@ func (r *Ring) SkipRing(n uint32) { r.head.tail, r.head.taken = n, n }
 
 // FlowTable is the worker's own.
 func (w *Worker) FlowTable() *flowtable.Table { return w.flows }
+
+// Kept is what the scratch worker kept.
+func (e *Explainer) Kept(r Reason) []KeptFrame { return e.worker.Kept(r) }

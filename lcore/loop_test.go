@@ -8,8 +8,8 @@ import (
 	"turnout/lcore"
 )
 
-// TestLoop runs a worker for real, while others publish snapshots, list flows, read counters, take what is punted and
-// inject frames. Under -race it shows that the data plane and the management share no memory but by atomics.
+// TestLoop runs a worker for real, while others publish snapshots, list flows, read counters and dropped frames, take what
+// is punted, capture and inject frames. Under -race it shows that the data plane and the management share no memory but by atomics.
 func TestLoop(t *testing.T) {
 	const turns = 3000
 	b := newBench(t, 4096, town(t))
@@ -51,15 +51,15 @@ func TestLoop(t *testing.T) {
 	if p := b.ReadPort(); p.Injected != uint64(others.injected) {
 		t.Errorf("injected %d frames, want %d", p.Injected, others.injected)
 	}
-	if others.listed == 0 || others.punted == 0 || others.epoch == 0 {
+	if others.listed == 0 || others.punted == 0 || others.epoch == 0 || others.kept == 0 || others.captured == 0 {
 		t.Errorf("the others saw nothing: %+v", others)
 	}
 }
 
 // meddling is what the others saw.
 type meddling struct {
-	injected, punted, listed int
-	epoch                    uint64 // the latest that the worker was seen to use
+	injected, punted, listed, kept, captured int
+	epoch                                    uint64 // the latest that the worker was seen to use
 }
 
 // meddle does what the management does until the frames are exhausted.
@@ -68,6 +68,7 @@ func meddle(t *testing.T, b *bench, inject *lcore.Ring, exhausted <-chan struct{
 	request := &lcore.Request{Out: make([]flowtable.Flow, 64)}
 	asked := false
 	buf := make([]byte, lcore.RingFrameMax)
+	var capture *lcore.Capture
 	for epoch := uint64(1); ; epoch++ {
 		s := spec(web(t, states[epoch%4]...))
 		s.Epoch = epoch
@@ -94,6 +95,14 @@ func meddle(t *testing.T, b *bench, inject *lcore.Ring, exhausted <-chan struct{
 		}
 		b.ReadReal(0)
 		b.ReadPort()
+		m.kept = max(m.kept, len(b.Kept(lcore.ReasonNoService)))
+		if capture != nil {
+			m.captured += len(captures(capture))
+		}
+		if epoch%8 == 0 {
+			capture = lcore.NewCapture(-1, 0, 50, 64)
+			b.Capture(capture)
+		}
 		select {
 		case <-exhausted:
 			return m
