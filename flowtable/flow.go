@@ -27,7 +27,7 @@ type Flow struct {
 	Service    uint16
 	Slot       uint16 // real server's slot within the service
 	Expiry     uint32 // tick at which the flow is gone
-	Start      uint16 // second at which the flow began, modulo 65536 (18 h): for showing its age
+	Start      uint16 // when the flow began, modulo 65536: in SYN_RECEIVED the millisecond, else the second
 	State      State
 	Pinned     uint8 // the owner's: 1 and the prefix length of the client whose template counts the flow, or 0
 }
@@ -58,4 +58,14 @@ func (f *Flow) is(k *Key) bool {
 // Expired tells whether the flow is gone at tick now.
 func (f *Flow) Expired(now uint32) bool {
 	return int32(now-f.Expiry) >= 0
+}
+
+// Age returns for how many milliseconds, at tick now, the flow has been there:
+// in SYN_RECEIVED 62 too many at most, else exact to a second. The owner counts
+// the milliseconds and seconds of Start from when it counts ticks.
+func (f *Flow) Age(now uint32) uint32 {
+	if f.State == SynReceived {
+		return uint32(uint16((now+1)*125/2) - f.Start) // a tick is 62.5 ms; at its end no Start is in the future
+	}
+	return 1000 * uint32(uint16(now/TicksPerSecond)-f.Start)
 }

@@ -3,7 +3,8 @@ package flowtable
 // A State is where a flow stands, as far as a director that sees only the
 // client's packets can tell. The names and transitions are those of IPVS's
 // INPUT-ONLY table; the states that it cannot reach from None (SYN_SENT,
-// CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK) do not exist here.
+// CLOSE_WAIT, LAST_ACK, LISTEN, SYNACK) do not exist here. Its SYN_RECV is two
+// states here, lest a handshake be counted twice.
 type State uint8
 
 // The states.
@@ -15,10 +16,11 @@ const (
 	TimeWait
 	Close
 	UDP
-	states // how many there are
+	SynSettled // SYN_RECEIVED, but how its handshake ended is known: the client has reset it, or the flow was moved
+	states     // how many there are
 )
 
-var stateNames = [states]string{"none", "syn_received", "established", "fin_wait", "time_wait", "close", "udp"}
+var stateNames = [states]string{"none", "syn_received", "established", "fin_wait", "time_wait", "close", "udp", "syn_received"}
 
 // String returns the state's name as the API and the configuration spell it.
 func (s State) String() string {
@@ -54,19 +56,28 @@ const (
 // closes. None with an ACK is Established: it is a connection that another
 // director, or this one before a restart, has set up.
 func (s State) Next(flags uint8) State {
-	return transitions[uint8(s)<<5|flags&flagMask]
+	return transitions[uint8(s)<<5|flags&flagMask] &^ again
 }
+
+// Steady tells whether a packet with these flags neither changes the state nor
+// is a SYN said again in SYN_RECEIVED.
+func (s State) Steady(flags uint8) bool {
+	return transitions[uint8(s)<<5|flags&flagMask] == s
+}
+
+// again marks, in transitions, what changes no state and is of interest yet.
+const again State = 0x80
 
 // A step is one row of the state table: the state after an event, by the state
 // before it.
 type step [states]State
 
 var (
-	onRST  = step{Close, SynReceived, Close, Close, Close, Close, UDP}
-	onSYN  = step{SynReceived, SynReceived, Established, SynReceived, SynReceived, SynReceived, UDP}
-	onFIN  = step{Close, TimeWait, FinWait, FinWait, TimeWait, Close, UDP}
-	onACK  = step{Established, Established, Established, FinWait, TimeWait, Close, UDP}
-	onNone = step{Close, Close, Close, Close, Close, Close, UDP}
+	onRST  = step{Close, SynSettled, Close, Close, Close, Close, UDP, SynSettled}
+	onSYN  = step{SynReceived, SynReceived | again, Established, SynReceived, SynReceived, SynReceived, UDP, SynReceived}
+	onFIN  = step{Close, TimeWait, FinWait, FinWait, TimeWait, Close, UDP, TimeWait}
+	onACK  = step{Established, Established, Established, FinWait, TimeWait, Close, UDP, Established}
+	onNone = step{Close, Close, Close, Close, Close, Close, UDP, Close}
 )
 
 // transitions is indexed by a state (3 bits) and flags (5 bits), so that an

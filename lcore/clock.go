@@ -1,24 +1,20 @@
 package lcore
 
-import (
-	"math/bits"
+import "math/bits"
 
-	"turnout/flowtable"
-)
-
-// clock turns the TSC into ticks of the flow table's clock with one multiplication.
+// clock turns the TSC into a count of some unit of time with one multiplication.
 type clock struct {
-	factor uint64 // 2^64 * ticks per cycle
+	factor uint64 // 2^64 * units per cycle
 }
 
-// newClock is for a TSC of hz cycles a second.
-func newClock(hz uint64) clock {
-	factor, _ := bits.Div64(flowtable.TicksPerSecond, 0, hz)
+// newClock counts so many units a second, of a TSC of hz cycles a second, which must be more.
+func newClock(units, hz uint64) clock {
+	factor, _ := bits.Div64(units, 0, hz)
 	return clock{factor}
 }
 
-// tick is the number of whole ticks in tsc cycles, modulo 2^32 (8 years).
-func (c clock) tick(tsc uint64) uint32 {
-	ticks, _ := bits.Mul64(tsc, c.factor)
-	return uint32(ticks)
+// read is the number of whole units in tsc cycles.
+func (c clock) read(tsc uint64) uint64 {
+	units, _ := bits.Mul64(tsc, c.factor)
+	return units
 }

@@ -54,7 +54,55 @@ type RealCounters struct {
 	Rescheduled uint64 // flows given to this server after theirs was gone
 	Active      uint64 // flows held that are ESTABLISHED
 	Inactive    uint64 // flows held in any other state
-	_           [2]uint64
+	Syns        uint64 // handshakes that clients began with this server
+	Unanswered  uint64 // of these: those that ended, by time, eviction, a reset or a move, before the client's ACK
+}
+
+// Handshakes are what one lcore tells of connections to one real server of one service from their clients' packets
+// alone, beside RealCounters: what only those packets touch that change a flow's state.
+type Handshakes struct {
+	Retransmissions uint64 // SYNs said again before the client's ACK
+	Resets          uint64 // connections that the client has reset
+	Fins            uint64 // connections that the client has closed
+	Milliseconds    uint64 // sum of the times below
+	Times           [HandshakeBuckets]uint64
+}
+
+// HandshakeBuckets is the number of buckets of the histogram of the times from a client's SYN to its first ACK, two to
+// each doubling. HandshakeBound tells how far they go.
+const HandshakeBuckets = 32
+
+// HandshakeBound is the end of a bucket, in milliseconds: it holds what is less, down to the end of the one before. The
+// last one holds all that is longer, too.
+func HandshakeBound(bucket int) uint64 {
+	if bucket < 2 {
+		return uint64(bucket) + 1
+	}
+	return uint64(3+bucket&1) << (bucket/2 - 1)
+}
+
+// Plus adds up, field by field.
+func (h Handshakes) Plus(o Handshakes) Handshakes {
+	h.Retransmissions += o.Retransmissions
+	h.Resets += o.Resets
+	h.Fins += o.Fins
+	h.Milliseconds += o.Milliseconds
+	for i, n := range o.Times {
+		h.Times[i] += n
+	}
+	return h
+}
+
+// Minus takes o off, field by field.
+func (h Handshakes) Minus(o Handshakes) Handshakes {
+	h.Retransmissions -= o.Retransmissions
+	h.Resets -= o.Resets
+	h.Fins -= o.Fins
+	h.Milliseconds -= o.Milliseconds
+	for i, n := range o.Times {
+		h.Times[i] -= n
+	}
+	return h
 }
 
 // MaxReals is the number of real servers that counters can be kept for, over all services.

@@ -13,7 +13,8 @@
 //     not IPv4, malformed; not for a service; from one who may not send to this VIP. What is left is a pending flow:
 //     its key is hashed, and the buckets of all of them are brought towards the CPU at once.
 //  4. choose, stage 2 (forward.go): each pending flow is looked up. A known one stays with its real server, unless that
-//     has gone, or a SYN opens a new connection with its ports. A new one gets a real server from its service's
+//     has gone, or a SYN opens a new connection with its ports; a packet that changes its state is counted for what it
+//     tells of that server's handshakes (handshake.go). A new one gets a real server from its service's
 //     scheduler and an entry in the flow table; where there is no room the packet's hash alone decides, for each packet
 //     anew and each time alike.
 //  5. rewrite, stage 3 (forward.go): the destination MAC becomes the real server's, the source MAC the port's own.
@@ -39,9 +40,9 @@
 // # Reading order
 //
 // verdict.go (what can become of a frame), burst.go (frames in and out), worker.go (the loop), forward.go (the three
-// stages), schedule.go (who gets a new flow), persist.go (and who where clients keep their real server); snapshot.go,
-// lookup.go and filter.go (what the stages look at), limits.go (how much is punted), assign.go (which lcore polls which
-// queue), counters.go, mailbox.go (asking an lcore), explain.go (what would become of a packet), rss.go (which queue it
-// comes to), blackbox.go (the latest dropped frames), capture.go (copies of forwarded ones), clock.go, ring.go (frames to and
-// from the management), memory.go.
+// stages), schedule.go (who gets a new flow), persist.go (and who where clients keep their real server), handshake.go
+// (what clients' packets tell of real servers); snapshot.go, lookup.go and filter.go (what the stages look at), limits.go
+// (how much is punted), assign.go (which lcore polls which queue), counters.go, mailbox.go (asking an lcore), explain.go
+// (what would become of a packet), rss.go (which queue it comes to), blackbox.go (the latest dropped frames), capture.go
+// (copies of forwarded ones), clock.go, ring.go (frames to and from the management), memory.go.
 package lcore

@@ -24,6 +24,7 @@ func newDuel(queue *memory.Queue, flows int, spec *lcore.Spec) (*duel, error) {
 		return nil, err
 	}
 	d := &duel{bench: b, twin: newTwin(spec)}
+	d.queue.Step = 0 // the twin knows no turns
 	d.pass(0)
 	return d, nil
 }
@@ -31,7 +32,7 @@ func newDuel(queue *memory.Queue, flows int, spec *lcore.Spec) (*duel, error) {
 // pass lets ticks go by.
 func (d *duel) pass(ticks uint32) {
 	d.queue.Now += uint64(ticks) * tscHz / flowtable.TicksPerSecond
-	d.now = uint32(d.queue.Now * flowtable.TicksPerSecond / tscHz)
+	d.now, d.millis = uint32(d.queue.Now*flowtable.TicksPerSecond/tscHz), d.queue.Now*1000/tscHz
 }
 
 func (d *duel) publish(spec *lcore.Spec) {
@@ -113,9 +114,12 @@ func (d *duel) compareCounters() error {
 	}
 	for counter, want := range d.reals {
 		got := d.ReadReal(counter)
-		got.Active, got.Inactive = 0, 0 // compareFlows looks at them
+		got.Active, got.Inactive, got.Unanswered = 0, 0, 0 // compareFlows looks at them
 		if got != *want {
 			return fmt.Errorf("real server %s: counted %+v, want %+v", letter(int(counter)), got, *want)
+		}
+		if got := d.ReadHandshakes(counter); got != *d.handshakes[counter] {
+			return fmt.Errorf("real server %s: handshakes %+v, want %+v", letter(int(counter)), got, *d.handshakes[counter])
 		}
 	}
 	return nil
@@ -141,6 +145,7 @@ func (b *bench) balance() error {
 // then keep their clients' templates. The flow counts of the real servers must be those of the list.
 func (d *duel) compareFlows() error {
 	alive, held, there := 0, map[uint32]tally{}, map[flowID]bool{}
+	waiting := map[uint32]uint64{} // for the client's ACK
 	for _, f := range d.listed() {
 		id := flowID{f.Service, address(f.Client), f.ClientPort, f.VIPPort}
 		there[id] = true
@@ -152,12 +157,15 @@ func (d *duel) compareFlows() error {
 			count.inactive++
 		}
 		held[counter] = count
+		if f.State == flowtable.SynReceived {
+			waiting[counter]++
+		}
 		want := d.flows[id]
 		if f.Expired(d.now) {
 			continue
 		}
 		alive++
-		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry, f.Start, f.Pinned}) {
+		if want == nil || *want != (twinFlow{f.Slot, f.State, f.Expiry, want.began, f.Pinned}) || want.start() != f.Start {
 			return fmt.Errorf("flow %+v: got %+v, want %+v", id, f, want)
 		}
 	}
@@ -175,6 +183,13 @@ func (d *duel) compareFlows() error {
 		got := d.ReadReal(counter)
 		if want := held[counter]; got.Active != want.active || got.Inactive != want.inactive {
 			return fmt.Errorf("real server %s: counted %d active and %d inactive flows, holds %+v", letter(int(counter)), got.Active, got.Inactive, want)
+		}
+		answered := uint64(0)
+		for _, n := range d.ReadHandshakes(counter).Times {
+			answered += n
+		}
+		if got.Syns != answered+got.Unanswered+waiting[counter] {
+			return fmt.Errorf("real server %s: %d handshakes began, %d were answered, %d not, %d wait", letter(int(counter)), got.Syns, answered, got.Unanswered, waiting[counter])
 		}
 	}
 	return d.compareTemplates()

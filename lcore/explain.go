@@ -26,6 +26,7 @@ type Standing struct {
 
 	snapshot *Snapshot
 	now      uint32
+	millis   uint64
 	cursor   uint32
 	template uint16 // slot that the template of the flow's client names, or flowtable.NoSlot
 }
@@ -79,7 +80,7 @@ func (r Rule) String() string { return ruleNames[r] }
 // stand notes how things stand for the tuple that a request asks for.
 func (w *Worker) stand(r *Request) {
 	s := w.snapshot.Load()
-	r.Standing.snapshot, r.Standing.now = s, w.now
+	r.Standing.snapshot, r.Standing.now, r.Standing.millis = s, w.now, w.millis
 	t := r.Tuple
 	id, ok := s.find(t.VIP, t.Protocol, t.VIPPort)
 	if !ok {
@@ -157,7 +158,7 @@ func (e *Explainer) Close() error {
 func (e *Explainer) Explain(t *Tuple, flags uint8, st *Standing) Explanation {
 	w, b := e.worker, e.burst
 	*w.counters = Counters{}
-	w.now, w.limits = st.now, limits{}
+	w.now, w.millis, w.limits = st.now, st.millis, limits{}
 	w.limits.refill(st.now - flowtable.TicksPerSecond) // full
 	id, ok := st.snapshot.find(t.VIP, t.Protocol, t.VIPPort)
 	s := st.snapshot.forked(int(id))

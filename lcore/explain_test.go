@@ -19,7 +19,7 @@ func TestExplanationIsWhatHappens(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	b := newBench(t, 4096, randomCast(t, rng))
 	rules, verdictsSeen := map[lcore.Rule]int{}, map[lcore.Verdict]int{}
-	b.queue.Now = 100 * tscHz
+	b.queue.Now, b.queue.Step = 100*tscHz, 0 // what is explained is now
 	b.run()
 	for n := range explainTuples {
 		if n%500 == 0 {

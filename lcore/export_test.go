@@ -16,8 +16,8 @@ func (l *Lookup) Cells() int                              { return len(l.cells) 
 // A Clock is a clock.
 type Clock = clock
 
-func NewClock(hz uint64) Clock         { return newClock(hz) }
-func (c Clock) Tick(tsc uint64) uint32 { return c.tick(tsc) }
+func NewClock(units, hz uint64) Clock  { return newClock(units, hz) }
+func (c Clock) Read(tsc uint64) uint64 { return c.read(tsc) }
 
 // Limits are limits.
 type Limits = limits
@@ -36,3 +36,6 @@ func (w *Worker) FlowTable() *flowtable.Table { return w.flows }
 
 // Kept is what the scratch worker kept.
 func (e *Explainer) Kept(r Reason) []KeptFrame { return e.worker.Kept(r) }
+
+// HandshakeBucket is where a time in milliseconds is counted.
+func HandshakeBucket(took uint16) uint { return handshakeBucket(took) }

@@ -224,7 +224,7 @@ func (w *Worker) choose(s *Snapshot) {
 // nothing and answers false.
 func (w *Worker) steady(s *Snapshot, svc *service, p *pending, f *flowtable.Flow) bool {
 	at := svc.first + uint32(f.Slot)
-	if uint32(f.Slot) >= svc.count || s.reals[at].state <= RealDown || f.State.Next(p.flags) != f.State {
+	if uint32(f.Slot) >= svc.count || s.reals[at].state <= RealDown || !f.State.Steady(p.flags) {
 		return false
 	}
 	f.Expiry = w.now + svc.timeouts[f.State&7]
@@ -249,11 +249,8 @@ func (w *Worker) follow(s *Snapshot, svc *service, i int, f *flowtable.Flow) uin
 	case state == RealDown:
 		return downReal
 	}
-	if next := f.State.Next(p.flags); next != f.State {
-		c := &w.reals[s.reals[at].counter&(MaxReals-1)]
-		c.add(f.State, ^uint64(0))
-		c.add(next, 1)
-		f.State = next
+	if !f.State.Steady(p.flags) {
+		w.advance(s.reals[at].counter&(MaxReals-1), f, p.flags)
 	}
 	f.Expiry = w.now + svc.timeouts[f.State&7]
 	return at

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ type story struct {
 	before func(b *bench) // what happened before, nil if nothing
 	steps  []step
 	tally  map[string]tally // by real server's letter: what it counts at the end, its frames aside
+	shaken map[string]shaken
 }
 
 // A step is one frame.
@@ -41,6 +43,12 @@ type step struct {
 
 // tally is what the counters of a real server say of flows.
 type tally struct{ connections, rescheduled, active, inactive uint64 }
+
+// shaken is what they say of handshakes. The times are in milliseconds, told by the ends of their buckets.
+type shaken struct {
+	syns, again, unanswered, resets, fins uint64
+	times                                 []uint64
+}
 
 func TestGolden(t *testing.T) {
 	for _, s := range stories(t) {
@@ -118,6 +126,20 @@ func (s *story) run(t *testing.T) {
 			t.Errorf("real server %s: got %+v, want %+v", name, got, want)
 		}
 	}
+	for name, want := range s.shaken {
+		if got := b.shaken(uint32(name[0] - 'a')); !reflect.DeepEqual(got, want) {
+			t.Errorf("real server %s: got %+v, want %+v", name, got, want)
+		}
+	}
+}
+
+func (b *bench) shaken(counter uint32) shaken {
+	c, h := b.ReadReal(counter), b.ReadHandshakes(counter)
+	s := shaken{syns: c.Syns, again: h.Retransmissions, unanswered: c.Unanswered, resets: h.Resets, fins: h.Fins}
+	for i, n := range h.Times {
+		s.times = append(s.times, slices.Repeat([]uint64{lcore.HandshakeBound(i)}, int(n))...)
+	}
+	return s
 }
 
 func (s *story) inputs() (frames []captured) {

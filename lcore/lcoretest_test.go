@@ -41,7 +41,7 @@ func letter(n int) string     { return string(rune('a' + n)) }
 // timeouts in ticks: 15 min, 1 min, 2 min, 5 min as IPVS.
 var timeouts = lcore.Timeouts{
 	flowtable.SynReceived: 60 * 16, flowtable.Established: 900 * 16, flowtable.FinWait: 120 * 16,
-	flowtable.TimeWait: 120 * 16, flowtable.Close: 10 * 16, flowtable.UDP: 300 * 16,
+	flowtable.TimeWait: 120 * 16, flowtable.Close: 10 * 16, flowtable.UDP: 300 * 16, flowtable.SynSettled: 60 * 16,
 }
 
 // service makes a service of real servers in the states given. They are numbered from first on: by MAC, and by counter.

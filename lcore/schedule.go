@@ -50,7 +50,6 @@ func (w *Worker) reschedule(s *Snapshot, svc *service, i int, f *flowtable.Flow,
 	c := &w.reals[s.reals[at].counter&(MaxReals-1)]
 	if reopened {
 		c.Connections++
-		f.Start = w.seconds()
 	} else {
 		c.Rescheduled++
 	}
@@ -80,7 +79,7 @@ func (w *Worker) schedule(s *Snapshot, svc *service, i int) uint32 {
 	if f == nil {
 		return svc.first + uint32(choice.untracked())
 	}
-	f.State, f.Start, f.Expiry = state, w.seconds(), w.now+svc.timeouts[state&7]
+	f.State, f.Start, f.Expiry = state, seconds(w.now), w.now+svc.timeouts[state&7]
 	w.join(s, svc, f, &choice)
 	return w.serve(s, svc, f.Slot)
 }
@@ -101,13 +100,23 @@ func (w *Worker) join(s *Snapshot, svc *service, f *flowtable.Flow, c *choice) {
 	if w.persists(svc) {
 		w.pin(s, svc, f, c)
 	}
-	w.reals[s.reals[svc.first+uint32(f.Slot)].counter&(MaxReals-1)].add(f.State, 1)
+	counter := &w.reals[s.reals[svc.first+uint32(f.Slot)].counter&(MaxReals-1)]
+	counter.add(f.State, 1)
+	if f.State == flowtable.SynReceived {
+		w.begin(counter, f)
+	}
 }
 
 // leave takes a flow off its real server's counts, and off its client's template.
 func (w *Worker) leave(s *Snapshot, f *flowtable.Flow) {
 	if counter, ok := s.counterOf(f); ok {
-		w.reals[counter&(MaxReals-1)].add(f.State, ^uint64(0))
+		c := &w.reals[counter&(MaxReals-1)]
+		c.add(f.State, ^uint64(0))
+		if f.State == flowtable.SynReceived {
+			c.Unanswered++
+			w.settle(f)
+			f.State = flowtable.SynSettled
+		}
 	}
 	if f.Pinned != 0 {
 		w.unpin(s, f)
@@ -136,6 +145,3 @@ func fold(a, b uint64) uint64 {
 	high, low := bits.Mul64(a, b)
 	return high ^ low
 }
-
-// seconds is the flow table's clock for a flow's age.
-func (w *Worker) seconds() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }

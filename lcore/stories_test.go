@@ -80,7 +80,7 @@ func echo(t testing.TB, dst string, kind uint8) []byte {
 }
 
 func stories(t testing.TB) []story {
-	return slices.Concat(forwardStories(t), rescheduleStories(t), persistenceStories(t), loopStories(t), dropStories(t), puntStories(t))
+	return slices.Concat(forwardStories(t), rescheduleStories(t), handshakeStories(t), persistenceStories(t), loopStories(t), dropStories(t), puntStories(t))
 }
 
 // forwardStories tell of frames that reach a real server.

@@ -15,15 +15,17 @@ import (
 // table has room for everything. What it shares with the worker is the state table of flows and the schedulers' tables,
 // which have twins of their own.
 type twin struct {
-	spec    *lcore.Spec
-	now     uint32 // tick
-	flows   map[flowID]*twinFlow
-	made    map[flowtable.Client]*flowtable.Template
-	cursors map[uint16]uint32 // by service
-	reals   map[uint32]*lcore.RealCounters
-	drops   [lcore.Reasons]uint64
-	punted  [lcore.PuntKinds]uint64
-	limits  lcore.Limits
+	spec       *lcore.Spec
+	now        uint32 // tick
+	millis     uint64 // the same in milliseconds
+	flows      map[flowID]*twinFlow
+	made       map[flowtable.Client]*flowtable.Template
+	cursors    map[uint16]uint32 // by service
+	reals      map[uint32]*lcore.RealCounters
+	handshakes map[uint32]*lcore.Handshakes
+	drops      [lcore.Reasons]uint64
+	punted     [lcore.PuntKinds]uint64
+	limits     lcore.Limits
 }
 
 type flowID struct {
@@ -37,7 +39,7 @@ type twinFlow struct {
 	slot   uint16
 	state  flowtable.State
 	expiry uint32 // tick
-	start  uint16 // second
+	began  uint64 // millisecond
 	pinned uint8
 }
 
@@ -62,7 +64,7 @@ func forked(spec *lcore.Spec) *lcore.Spec {
 }
 
 func newTwin(spec *lcore.Spec) *twin {
-	return &twin{spec: forked(spec), flows: map[flowID]*twinFlow{}, made: map[flowtable.Client]*flowtable.Template{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}}
+	return &twin{spec: forked(spec), flows: map[flowID]*twinFlow{}, made: map[flowtable.Client]*flowtable.Template{}, cursors: map[uint16]uint32{}, reals: map[uint32]*lcore.RealCounters{}, handshakes: map[uint32]*lcore.Handshakes{}}
 }
 
 // count keeps the books.
@@ -81,7 +83,7 @@ func (w *twin) count(f []byte, e end) {
 
 func (w *twin) countersOf(r *lcore.RealSpec) *lcore.RealCounters {
 	if w.reals[r.Counter] == nil {
-		w.reals[r.Counter] = &lcore.RealCounters{}
+		w.reals[r.Counter], w.handshakes[r.Counter] = &lcore.RealCounters{}, &lcore.Handshakes{}
 	}
 	return w.reals[r.Counter]
 }
@@ -214,15 +216,17 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 		w.pin(svc, id, f)
 		if c := w.countersOf(&svc.Reals[slot]); reopened {
 			c.Connections++
-			f.start = w.second()
 		} else {
 			c.Rescheduled++
+		}
+		if f.state == flowtable.SynReceived { // the one before has not answered
+			f.state = flowtable.SynSettled
 		}
 	}
 	if svc.Reals[f.slot].State == lcore.RealDown {
 		return f.slot
 	}
-	f.state = f.state.Next(flags)
+	w.advance(&svc.Reals[f.slot], f, flags)
 	f.expiry = w.now + svc.Timeouts[f.state]
 	return f.slot
 }
@@ -258,14 +262,55 @@ func (w *twin) newFlow(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 	if state == flowtable.Close {
 		return svc.Table.Load().PickByHash(w.hash(svc, id))
 	}
-	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.second(), 0}
+	w.flows[id] = &twinFlow{slot, state, w.now + svc.Timeouts[state], w.millis, 0}
 	w.pin(svc, id, w.flows[id])
 	w.countersOf(&svc.Reals[slot]).Connections++
+	if state == flowtable.SynReceived {
+		w.countersOf(&svc.Reals[slot]).Syns++
+	}
 	return slot
 }
 
-// second is the age that a flow begins with.
-func (w *twin) second() uint16 { return uint16(w.now / flowtable.TicksPerSecond) }
+// advance changes a flow's state and counts what its packet tells.
+func (w *twin) advance(r *lcore.RealSpec, f *twinFlow, flags uint8) {
+	c := w.countersOf(r)
+	h := w.handshakes[r.Counter]
+	was, next := f.state, f.state.Next(flags)
+	f.state = next
+	has := func(flag uint8) bool { return flags&flag != 0 }
+	switch waited := was == flowtable.SynReceived; {
+	case waited && next == was:
+		h.Retransmissions++
+		f.began = max(f.began, w.millis-min(w.millis, 1<<15))
+		return
+	case waited && has(frame.TCPAck) && !has(frame.TCPRst):
+		h.Milliseconds += w.millis - f.began
+		bucket := 0
+		for lcore.HandshakeBound(bucket) <= w.millis-f.began {
+			bucket++
+		}
+		h.Times[bucket]++
+	case next == was:
+		return
+	}
+	switch {
+	case next == flowtable.SynReceived:
+		c.Syns++
+		f.began = w.millis
+	case has(frame.TCPRst):
+		h.Resets++
+	case has(frame.TCPFin):
+		h.Fins++
+	}
+}
+
+// start is when a flow began as its entry has it.
+func (f *twinFlow) start() uint16 {
+	if f.state == flowtable.SynReceived {
+		return uint16(f.began)
+	}
+	return uint16(f.began / 1000)
+}
 
 func (w *twin) pick(svc *lcore.ServiceSpec, id flowID, underWay bool) uint16 {
 	if m := w.named(svc, id); m != nil {

@@ -40,13 +40,17 @@ type Worker struct {
 	cursors   *[1 << 16]uint32 // by service: where rr and wrr go on
 	limits    limits
 	box       blackBox
-	clock     clock
+	ticks     clock
+	stopwatch clock // counts milliseconds
+
+	handshakes *[MaxReals]Handshakes
 
 	longSleep uint64 // a turn of this many TSC cycles has slept long: half a millisecond
 	slept     uint   // how often
 
 	// What the stages hand on for the current burst.
 	now     uint32 // tick of the flow table's clock
+	millis  uint64 // the same in milliseconds
 	pending int    // how many of the frames are flows of a virtual service
 	keys    [BurstSize]flowtable.Key
 	hashes  [BurstSize]uint64 // of the keys
@@ -56,7 +60,8 @@ type Worker struct {
 
 // New makes a worker and its flow table. Its memory is taken on the NUMA node of the calling thread.
 func New(c Config) (*Worker, error) {
-	w := &Worker{queue: c.Queue, burst: c.Burst, punts: c.Punt, templates: c.Templates, clock: newClock(c.TSCHz), longSleep: c.TSCHz / 2000}
+	w := &Worker{queue: c.Queue, burst: c.Burst, punts: c.Punt, templates: c.Templates, longSleep: c.TSCHz / 2000}
+	w.ticks, w.stopwatch = newClock(flowtable.TicksPerSecond, c.TSCHz), newClock(1000, c.TSCHz)
 	w.snapshot.Store(Compile(&Spec{}))
 	var err error
 	if w.flows, err = flowtable.New(c.Flows, c.FlowKey); err != nil {
@@ -89,6 +94,10 @@ func (w *Worker) mapCounters() error {
 		return err
 	}
 	w.box.slots = (*keptSlots)(mem)
+	if mem, err = mapMemory(int(unsafe.Sizeof(*w.handshakes))); err != nil {
+		return err
+	}
+	w.handshakes = (*[MaxReals]Handshakes)(mem)
 	return nil
 }
 
@@ -107,7 +116,10 @@ func (w *Worker) Close() error {
 	if w.box.slots != nil {
 		errs = append(errs, unmapMemory(unsafe.Pointer(w.box.slots), keptSlotsBytes))
 	}
-	w.counters, w.reals, w.cursors, w.box.slots = nil, nil, nil, nil
+	if w.handshakes != nil {
+		errs = append(errs, unmapMemory(unsafe.Pointer(w.handshakes), int(unsafe.Sizeof(*w.handshakes))))
+	}
+	w.counters, w.reals, w.cursors, w.box.slots, w.handshakes = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -139,7 +151,7 @@ func (w *Worker) turn() {
 	b, last := w.burst, w.burst.TSC
 	w.queue.Turn(b)
 	s := w.snapshot.Load()
-	w.now = w.clock.tick(b.TSC)
+	w.now, w.millis = uint32(w.ticks.read(b.TSC)), w.stopwatch.read(b.TSC)
 	w.box.refill(w.now)
 	if b.Count > 0 {
 		w.forward(s)
@@ -215,6 +227,9 @@ func (w *Worker) ReadPort() PortCounters { return readWords(&w.burst.Port) }
 
 // ReadReal returns a copy of the counters of one real server of one service, by its RealSpec.Counter.
 func (w *Worker) ReadReal(counter uint32) RealCounters { return readWords(&w.reals[counter]) }
+
+// ReadHandshakes returns a copy of what is counted, besides, of one real server's handshakes.
+func (w *Worker) ReadHandshakes(counter uint32) Handshakes { return readWords(&w.handshakes[counter]) }
 
 // FlowCapacity is the number of live flows that the flow table promises to hold.
 func (w *Worker) FlowCapacity() int { return w.flows.Capacity() }

@@ -165,6 +165,7 @@ func ticks(t *store.Timeouts) lcore.Timeouts {
 	return lcore.Timeouts{
 		flowtable.None:        toTicks(t.SynReceived),
 		flowtable.SynReceived: toTicks(t.SynReceived),
+		flowtable.SynSettled:  toTicks(t.SynReceived),
 		flowtable.Established: toTicks(t.Established),
 		flowtable.FinWait:     toTicks(t.FinWait),
 		flowtable.TimeWait:    toTicks(t.FinWait),

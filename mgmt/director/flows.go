@@ -90,7 +90,7 @@ func describe(lcore uint, v *view, f *flowtable.Flow, now uint32) (api.Flow, boo
 		Lcore: lcore, Service: names.key.name, Protocol: names.key.protocol,
 		Client: netip.AddrPortFrom(address(f.Client), f.ClientPort), VIP: netip.AddrPortFrom(names.key.vip, f.VIPPort),
 		RealServer: names.real(f.Slot), State: f.State.String(),
-		AgeSeconds:    float64(uint16(now/flowtable.TicksPerSecond) - f.Start),
+		AgeSeconds:    float64(f.Age(now)) / 1000,
 		ExpiresSecond: float64(f.Expiry-now) / flowtable.TicksPerSecond,
 	}, true
 }

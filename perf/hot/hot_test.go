@@ -34,11 +34,12 @@ var hot = map[string][]string{
 	"lcore/forward.go":         nil,
 	"lcore/schedule.go":        nil,
 	"lcore/persist.go":         nil,
+	"lcore/handshake.go":       nil,
 	"lcore/limits.go":          nil,
 	"lcore/worker.go":          {"(*Worker).Run", "(*Worker).yield", "(*Worker).turn", "(*Worker).tidy", "(*Worker).count"},
 	"lcore/lookup.go":          {"(*lookup).find", "(*lookup).start"},
 	"lcore/counters.go":        {"(*RealCounters).add"},
-	"lcore/clock.go":           {"clock.tick"},
+	"lcore/clock.go":           {"clock.read"},
 	"lcore/mailbox.go":         {"(*Worker).answer"},
 	"lcore/ring.go":            {"(*Ring).Put", "(*Ring).slot"},
 	"lcore/frame/ipv4.go":      nil,
@@ -52,7 +53,7 @@ var hot = map[string][]string{
 	"flowtable/sweep.go":       nil,
 	"flowtable/templates.go":   {"ClientOf", "(*Templates).query", "(*Templates).Find", "(*Templates).Bind", "(*Templates).Release", "(*query).made", "(*query).search", "(*template).finish"},
 	"flowtable/flow.go":        nil,
-	"flowtable/state.go":       {"State.Next", "State.Reusable", "State.evictable"},
+	"flowtable/state.go":       {"State.Next", "State.Steady", "State.Reusable", "State.evictable"},
 	"sched/table.go":           nil,
 }
 
