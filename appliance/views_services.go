@@ -77,11 +77,12 @@ func realServers(l api.ServiceLive) []api.RealServerLive {
 }
 
 func realServersTable(t *table, list api.ServiceList) {
-	t.head("SERVICE", "REAL SERVER", "WEIGHT", "STATE", "HEALTH", "DIAGNOSIS", "MAC", "ACTIVE", "INACTIVE", "CONNECTIONS", "PACKETS", "BYTES")
+	t.head("SERVICE", "REAL SERVER", "WEIGHT", "STATE", "HEALTH", "DIAGNOSIS", "MAC", "ACTIVE", "INACTIVE", "CONNECTIONS",
+		"UNANSWERED", "HANDSHAKE", "PACKETS", "BYTES")
 	for _, s := range list.Services {
 		for _, rs := range realServers(s.Live) {
-			t.row(s.Name, rs.Address, weightCell(s, rs), stateCell(rs), healthCell(rs.Health), diagnosisCell(rs.Diagnosis), rs.MAC, rs.ActiveFlows, rs.InactiveFlows,
-				rs.Connections, rs.Packets, inBytes(rs.Bytes))
+			t.row(s.Name, rs.Address, weightCell(s, rs), stateCell(rs), healthCell(rs.Health), diagnosisCell(rs.Diagnosis), rs.MAC, rs.ActiveFlows,
+				rs.InactiveFlows, rs.Connections, unansweredCell(rs.Handshakes), handshakeCell(rs.Handshakes), rs.Packets, inBytes(rs.Bytes))
 		}
 	}
 	for _, s := range list.Services {
@@ -132,6 +133,22 @@ func stateCell(rs api.RealServerLive) cell {
 		c.text += fmt.Sprintf(", flows left: %d", rs.Drain.Flows)
 	}
 	return c
+}
+
+// unansweredCell is the share of connections that were begun and not answered.
+func unansweredCell(h api.Handshakes) cell {
+	if h.Answered+h.Unanswered == 0 {
+		return cell{}
+	}
+	return cell{text: fmt.Sprintf("%.1f %%", 100*h.UnansweredShare)}
+}
+
+// handshakeCell is the time from SYN to first ACK: of half of the connections, and of 99 in 100.
+func handshakeCell(h api.Handshakes) cell {
+	if h.MedianMS == nil || h.P99MS == nil {
+		return cell{}
+	}
+	return cell{text: fmt.Sprintf("%.0f ms, p99 %.0f ms", *h.MedianMS, *h.P99MS), prose: true}
 }
 
 func healthCell(h api.Health) cell {

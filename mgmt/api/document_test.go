@@ -87,6 +87,7 @@ func TestWordsAreTheirs(t *testing.T) {
 		}
 		slices.Sort(got)
 		slices.Sort(words)
+		words = slices.Compact(words) // states may have one word
 		if !slices.Equal(got, words) {
 			t.Errorf("%s.state is one of %v, the document says %v", schema, words, got)
 		}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"turnout/lcore"
 	"turnout/mgmt/events"
 	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
@@ -254,6 +255,23 @@ type RealServerLive struct {
 	Packets       uint64     `json:"packets"`
 	Bytes         uint64     `json:"bytes"`
 	Connections   uint64     `json:"connections"`
+	Handshakes    Handshakes `json:"handshakes"`
+}
+
+// Handshakes is what clients' packets tell of TCP connections to a real server, since turnout started. What has begun and
+// is neither answered nor unanswered is open.
+type Handshakes struct {
+	Syns            uint64   `json:"syns" doc:"connections begun"`
+	Retransmissions uint64   `json:"retransmissions" doc:"SYNs said again"`
+	Answered        uint64   `json:"answered" doc:"the client's ACK was seen"`
+	Unanswered      uint64   `json:"unanswered" doc:"ended without the client's ACK"`
+	UnansweredShare float64  `json:"unanswered_share" doc:"of those that were answered or ended so, 0 to 1"`
+	Resets          uint64   `json:"resets" doc:"connections that the client has reset"`
+	Fins            uint64   `json:"fins" doc:"connections that the client has closed"`
+	MedianMS        *float64 `json:"median_ms,omitempty" doc:"time from SYN to first ACK; missing while none was answered"`
+	P99MS           *float64 `json:"p99_ms,omitempty" doc:"99 of 100 took less"`
+
+	Counted lcore.Handshakes `json:"-"` // the same as the lcores count it
 }
 
 // Health is what the checks say of a real server.

@@ -261,7 +261,7 @@ func (d *Director) change(ifMatch uint64, dryRun bool, edit func(*store.State) e
 
 // apply puts a valid state, for which the registry has room, in force as a new generation.
 func (d *Director) apply(state store.State) {
-	d.registry.update(&state, d.epoch+1, d.sum)
+	d.registry.update(&state, d.epoch+1, d.read)
 	changed := d.changed(&state)
 	d.desired, d.failed = state, false
 	d.generation = d.config.Store.Generation()
@@ -318,23 +318,9 @@ func (d *Director) reap() {
 	for _, l := range d.config.Lcores {
 		seen = min(seen, l.ReadCounters().Epoch)
 	}
-	if names := d.registry.reap(seen, d.sum); len(names) > 0 {
+	if names := d.registry.reap(seen, d.read); len(names) > 0 {
 		d.publish(func(svc *store.Service) bool { return names[svc.Name] })
 	}
-}
-
-// sum adds a real server's counters up over the lcores.
-func (d *Director) sum(counter uint32) (sum lcore.RealCounters) {
-	for _, l := range d.config.Lcores {
-		c := l.ReadReal(counter)
-		sum.Packets += c.Packets
-		sum.Bytes += c.Bytes
-		sum.Connections += c.Connections
-		sum.Rescheduled += c.Rescheduled
-		sum.Active += c.Active
-		sum.Inactive += c.Inactive
-	}
-	return sum
 }
 
 // SetRole is that of api.Director.

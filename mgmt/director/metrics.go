@@ -70,6 +70,9 @@ func (d *Director) measureService(v *view, svc *serviceView, checks map[health.K
 			Overloaded: rs.State == "overloaded", ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
 			Packets: rs.Packets, Bytes: rs.Bytes, Connections: rs.Connections, ChecksPassed: check.Passed, ChecksFailed: check.Failed,
 			CheckDuration: durations(check.Durations), Diagnosis: string(check.Diagnosis.Diagnosis),
+			Syns: rs.Handshakes.Syns, SynRetransmissions: rs.Handshakes.Retransmissions,
+			UnansweredSyns: rs.Handshakes.Unanswered, Resets: rs.Handshakes.Resets, Fins: rs.Handshakes.Fins,
+			HandshakeTime: handshakeTimes(&rs.Handshakes.Counted),
 		})
 	}
 	return m

@@ -102,15 +102,15 @@ func (d *Director) liveService(v *view, svc *serviceView, checks map[health.Key]
 	sum := v.retired[realKey{svc.Name, netip.Addr{}}]
 	former := map[netip.Addr]totals{} // of slots that real servers had before
 	for _, g := range v.gone[svc.Name] {
-		counted := totalsOf(d.sum(g.counter)).minus(g.base)
+		counted := totalsOf(d.read(g.counter)).minus(g.base)
 		sum, former[g.address] = sum.plus(counted), former[g.address].plus(counted)
 	}
 	measure := func(r *realView) api.RealServerLive {
-		now := d.sum(r.counter)
+		now := d.read(r.counter)
 		since := totalsOf(now).minus(r.base)
 		sum = sum.plus(since)
 		total := since.plus(v.retired[realKey{svc.Name, r.Address}]).plus(former[r.Address])
-		return d.liveReal(svc, r, now, total, checks[health.Key{Service: svc.Name, RealServer: r.Address}])
+		return d.liveReal(svc, r, now.RealCounters, total, checks[health.Key{Service: svc.Name, RealServer: r.Address}])
 	}
 	for i := range svc.reals {
 		live.RealServers = append(live.RealServers, measure(&svc.reals[i]))
@@ -130,7 +130,7 @@ func (d *Director) liveReal(svc *serviceView, r *realView, now lcore.RealCounter
 		Address: r.Address, Weight: r.Weight, State: r.state(), ActiveFlows: now.Active, InactiveFlows: now.Inactive,
 		Share:   float64(share(r.upSince, time.Duration(svc.SlowStart), at)) / sched.FullShare,
 		Drain:   d.drains.live(realKey{svc.Name, r.Address}, now.Active+now.Inactive, at),
-		Packets: total.packets, Bytes: total.bytes, Connections: total.connections,
+		Packets: total.packets, Bytes: total.bytes, Connections: total.connections, Handshakes: handshakes(&total),
 		Health: api.Health{
 			Up: check.Up, Since: check.Since, LastError: check.LastError, LatencyMS: float64(check.Latency) / float64(time.Millisecond),
 			Passed: check.Passed, Failed: check.Failed,

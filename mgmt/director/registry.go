@@ -121,7 +121,7 @@ func (r *registry) room(state *store.State) error {
 
 // update gives everything in the state, for which there is room, its numbers and marks all else as gone from the snapshot
 // of that epoch on. read sums a counter over the lcores.
-func (r *registry) update(state *store.State, epoch uint64, read func(uint32) lcore.RealCounters) {
+func (r *registry) update(state *store.State, epoch uint64, read func(uint32) reading) {
 	configured := map[serviceKey]bool{}
 	for i := range state.Services {
 		svc := &state.Services[i]
@@ -148,7 +148,7 @@ func (r *registry) identify(key serviceKey, epoch uint64) *identity {
 	return id
 }
 
-func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch uint64, read func(uint32) lcore.RealCounters) {
+func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch uint64, read func(uint32) reading) {
 	configured := make(map[netip.Addr]bool, len(servers))
 	for _, rs := range servers {
 		configured[rs.Address] = true
@@ -162,7 +162,7 @@ func (r *registry) updateSlots(id *identity, servers []store.RealServer, epoch u
 }
 
 // place finds or makes the slot of a real server.
-func (r *registry) place(id *identity, address netip.Addr, epoch uint64, read func(uint32) lcore.RealCounters) *slot {
+func (r *registry) place(id *identity, address netip.Addr, epoch uint64, read func(uint32) reading) *slot {
 	if n, ok := id.slotOf[address]; ok {
 		return &id.slots[n]
 	}
@@ -198,7 +198,7 @@ func (id *identity) abandon(configured map[netip.Addr]bool, epoch uint64, until 
 
 // reap takes numbers back whose flows have ended on every lcore; seen is the oldest epoch that some lcore still looks at.
 // It returns the names of the services of which it took any.
-func (r *registry) reap(seen uint64, read func(uint32) lcore.RealCounters) (names map[string]bool) {
+func (r *registry) reap(seen uint64, read func(uint32) reading) (names map[string]bool) {
 	names = map[string]bool{}
 	for key, id := range r.services {
 		for n := range id.slots {
@@ -227,7 +227,7 @@ func (s *slot) overdue(now time.Time) bool {
 
 // retire frees a slot that no flow is counted under, twice in a row: a flow may change from inactive to active between
 // the two being read.
-func (r *registry) retire(id *identity, n uint16, now lcore.RealCounters) bool {
+func (r *registry) retire(id *identity, n uint16, now reading) bool {
 	s := &id.slots[n]
 	before := s.empty
 	s.empty = now.Active+now.Inactive == 0
@@ -269,18 +269,3 @@ func (n *numbers) take() uint32 {
 }
 
 func (n *numbers) give(number uint32) { n.free = append(n.free, number) }
-
-// totals are the counts of a real server that only grow.
-type totals struct{ packets, bytes, connections, rescheduled uint64 }
-
-func totalsOf(c lcore.RealCounters) totals {
-	return totals{c.Packets, c.Bytes, c.Connections, c.Rescheduled}
-}
-
-func (t totals) plus(o totals) totals {
-	return totals{t.packets + o.packets, t.bytes + o.bytes, t.connections + o.connections, t.rescheduled + o.rescheduled}
-}
-
-func (t totals) minus(o totals) totals {
-	return totals{t.packets - o.packets, t.bytes - o.bytes, t.connections - o.connections, t.rescheduled - o.rescheduled}
-}

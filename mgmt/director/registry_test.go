@@ -28,7 +28,7 @@ func stateOf(services ...store.Service) *store.State { return &store.State{Servi
 // counts stands for what the lcores counted.
 type counts map[uint32]lcore.RealCounters
 
-func (c counts) read(n uint32) lcore.RealCounters { return c[n] }
+func (c counts) read(n uint32) reading { return reading{RealCounters: c[n]} }
 
 func update(t *testing.T, r *registry, epoch uint64, c counts, services ...store.Service) *identity {
 	t.Helper()

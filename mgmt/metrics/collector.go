@@ -107,6 +107,7 @@ func collectRealServer(ch chan<- prometheus.Metric, service string, rs RealServe
 	}
 	emit(ch, healthChecks, rs.ChecksPassed, service, rs.Address, "passed")
 	emit(ch, healthChecks, rs.ChecksFailed, service, rs.Address, "failed")
+	emitHistogram(ch, handshakeTime, rs.HandshakeTime, service, rs.Address)
 	emitHistogram(ch, checkDuration, rs.CheckDuration, service, rs.Address)
 }
 

@@ -34,7 +34,9 @@ func (fakeSource) Snapshot() *Reading {
 				{
 					Address: "192.168.57.121", Up: true, Weight: 1, Share: 0.5, Draining: true, Overloaded: true, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
 					Connections: 115, ChecksPassed: 116, ChecksFailed: 117,
-					Diagnosis:     "vip_not_on_real_server",
+					Diagnosis: "vip_not_on_real_server",
+					Syns:      118, SynRetransmissions: 119, UnansweredSyns: 120, Resets: 121, Fins: 122,
+					HandshakeTime: Histogram{Bounds: []float64{0.001, 0.002}, Cumulative: []uint64{90, 100}, Count: 101, Sum: 0.25},
 					CheckDuration: Histogram{Bounds: []float64{0.001, 0.01}, Cumulative: []uint64{100, 110}, Count: 117, Sum: 1.5},
 				},
 				{Address: "192.168.57.122"},

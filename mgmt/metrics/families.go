@@ -107,6 +107,16 @@ var realServers = []family[RealServer]{
 		func(r RealServer) float64 { return float64(r.ActiveFlows) }, "service", "real_server"),
 	gauge("turnout_real_server_inactive_flows", "Flows in any other state, as InActConn of IPVS.",
 		func(r RealServer) float64 { return float64(r.InactiveFlows) }, "service", "real_server"),
+	counter("turnout_real_server_syns_total", "TCP connections begun by clients.",
+		func(r RealServer) uint64 { return r.Syns }, "service", "real_server"),
+	counter("turnout_real_server_syn_retransmissions_total", "SYNs that clients said again, for want of an answer.",
+		func(r RealServer) uint64 { return r.SynRetransmissions }, "service", "real_server"),
+	counter("turnout_real_server_unanswered_syns_total", "TCP connections begun that ended, by time, a reset or a move, without the client's ACK.",
+		func(r RealServer) uint64 { return r.UnansweredSyns }, "service", "real_server"),
+	counter("turnout_real_server_resets_total", "TCP connections reset by clients.",
+		func(r RealServer) uint64 { return r.Resets }, "service", "real_server"),
+	counter("turnout_real_server_fins_total", "TCP connections closed by clients.",
+		func(r RealServer) uint64 { return r.Fins }, "service", "real_server"),
 }
 
 var diagnoses = []family[bool]{
@@ -161,6 +171,8 @@ var lcores = []family[Lcore]{
 var (
 	checkDuration = describe("turnout_health_check_duration_seconds", "histogram",
 		"Time that a health check took.", []string{"service", "real_server"})
+	handshakeTime = describe("turnout_real_server_handshake_seconds", "histogram",
+		"Time from a client's SYN to its first ACK: the real server's answer, and both ways to the client.", []string{"service", "real_server"})
 	burstSize = describe("turnout_lcore_burst_size", "histogram",
 		"Frames that one poll brought.", []string{"lcore"})
 	pollGap = describe("turnout_lcore_poll_gap_seconds", "histogram",
@@ -197,7 +209,7 @@ func described(o Options) []description {
 		of(polls), of(lcores), []description{burstSize, pollGap},
 	)
 	if o.RealServers {
-		all = slices.Concat(all, of(serverConflicts), of(realServers), of(diagnoses), of(healthChecks), []description{checkDuration})
+		all = slices.Concat(all, of(serverConflicts), of(realServers), of(diagnoses), of(healthChecks), []description{handshakeTime, checkDuration})
 	}
 	return all
 }

@@ -72,6 +72,13 @@ type RealServer struct {
 	ChecksFailed  uint64
 	CheckDuration Histogram // seconds
 	Diagnosis     string    // of the way to it; empty: none
+
+	Syns               uint64
+	SynRetransmissions uint64
+	UnansweredSyns     uint64
+	Resets             uint64
+	Fins               uint64
+	HandshakeTime      Histogram // seconds
 }
 
 // Port is a DPDK port's counters.
