@@ -35,6 +35,10 @@ lab: deps-demo bin/turnout ## leave the lab and turnout running, to play with
 test: deps-test bin/turnout ## all tests in their short form (at most 15 minutes)
 	scripts/test.sh
 
+.PHONY: e2e-vfio
+e2e-vfio: deps-test bin/turnout ## turnout on a NIC bound to vfio-pci, in an emulated machine (NIC=e1000e: only that one)
+	e2e/vfio/run.sh $(NIC)
+
 .PHONY: verify
 verify: deps-test bin/turnout ## everything that the issues must show, in full length
 	VERIFY=full scripts/test.sh

@@ -12,8 +12,10 @@ GO_MINOR=26
 # libdpdk-dev brings DPDK's libraries and all its drivers with it.
 build=(gcc libc6-dev libdpdk-dev pkg-config)
 demo=("${build[@]}" curl ethtool iproute2 jq nginx-light tcpdump)
-# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze.
-test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd tshark)
+# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze; the second line
+# is for e2e/vfio.
+test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd tshark
+  busybox-static cpio kmod qemu-system-x86 seabios)
 
 usage() {
   cat <<END
@@ -81,6 +83,11 @@ disable_services() {
   done
 }
 
+# Without it the other tests run all the same.
+fetch_kernel() {
+  "$root/e2e/vfio/kernel.sh" >/dev/null || echo "deps: there is no kernel for e2e/vfio, whose test will be missing" >&2
+}
+
 main() {
   local packages=()
   case ${1:-test} in
@@ -93,6 +100,7 @@ main() {
   check_go
   mapfile -t packages < <(missing "${packages[@]}")
   ((${#packages[@]} == 0)) || install "${packages[@]}"
+  [[ ${1:-test} != test ]] || fetch_kernel
 }
 
 main "$@"

@@ -18,7 +18,7 @@ CLIENT=192.168.57.135
 # What the kernel's end of the port (dp0) is given. It must differ from the MAC of the DPDK end: a bridge keeps for
 # itself each frame that is addressed to one of its own ports.
 KERNEL_END_MAC=02:00:00:00:ff:01
-BIG_BYTES=$((50 * 1024 * 1024))
+BIG_BYTES=${BIG_BYTES:-$((50 * 1024 * 1024))}
 
 [[ $LAB =~ ^[a-z0-9][a-z0-9-]{0,31}$ ]] || {
   echo "LAB=$LAB: use lower-case letters, digits and dashes" >&2

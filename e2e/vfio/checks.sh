@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# In the guest: the lab and the demo's scenes, with turnout on a NIC that is bound to vfio-pci. The kernel's own NIC, the
+# uplink, is a port of the lab's bridge and bears the name dp0, so that captures there show what is on the NIC's wire.
+set -euo pipefail
+
+export BIG_BYTES=$((1024 * 1024))
+# shellcheck source=../../scripts/demo.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../scripts/demo.sh"
+
+NIC=0000:00:10.0
+UPLINK=0000:00:11.0
+DEVICE=$NIC
+HUGEPAGES=true
+HUGEPAGES_2MB=72
+# The emulated machine is about 50 times slower than a real one.
+INTERVAL_MS=2000
+TIMEOUT_MS=2000
+
+plug_in() {
+  local interface
+  interface=$(basename /sys/bus/pci/devices/$UPLINK/virtio*/net/*)
+  ip link set "$interface" name dp0 netns "${LAB}lan"
+  ip -n "${LAB}lan" link set dp0 master br0 up
+}
+
+bind_nic() { "$scripts/bind-nic.sh" "$@"; }
+
+scene_bind() {
+  say "The NIC $NIC is handed to vfio-pci"
+  bind_nic status
+  bind_nic bind $NIC --hugepages $HUGEPAGES_2MB
+  bind_nic status
+  [[ $(readlink -f /sys/bus/pci/devices/$NIC/driver) == */vfio-pci ]] || fail "it is not bound to vfio-pci"
+}
+
+# Frames of full size, both directions of the connection's acknowledgements, and not a byte lost.
+scene_big() {
+  say "A file of $BIG_BYTES bytes through the VIP"
+  local want got
+  read -r want _ <"$run/big.sha256"
+  got=$(in_host client curl -sS -m 60 "http://$VIP/big" | sha256sum)
+  [[ ${got%% *} == "$want" ]] || fail "it arrived damaged"
+  echo "  it arrived whole"
+}
+
+# neighbour HOST ADDRESS: the MAC that the host has for it
+neighbour() { ip -n "$LAB$1" neighbour show to "$2" | sed -nE 's/.* lladdr (\S+).*/\1/p'; }
+
+scene_neighbours() {
+  say "Who has the VIP and the DIP"
+  local host mac
+  mac=$(neighbour client "$VIP")
+  echo "  client: $VIP is at $mac"
+  [[ $mac == "$PORT_MAC" ]] || fail "that is not the port"
+  for host in "${servers[@]}"; do
+    mac=$(neighbour "$host" "$DIP")
+    echo "  $host: $DIP is at $mac"
+    [[ $mac == "$PORT_MAC" ]] || fail "that is not the port"
+  done
+}
+
+# book COUNT: from the books in the status
+book() { api GET /v1/status | jq ".books.$1"; }
+
+scene_health_traffic() {
+  say "Health checks pass the port"
+  local rx tx
+  rx=$(book rx) tx=$(book tx)
+  sleep $((2 * INTERVAL_MS / 1000))
+  echo "  in $((2 * INTERVAL_MS)) ms: $(($(book rx) - rx)) frames in, $(($(book tx) - tx)) out"
+  (($(book rx) > rx + 4 && $(book tx) > tx + 4)) || fail "the port saw fewer: they go past it"
+}
+
+balanced() { [[ $(book balanced) == true ]]; }
+
+scene_books() {
+  say "The books"
+  wait_until 10 balanced || fail "they do not balance: $(book "")"
+  api GET /v1/status | jq -c .books
+  api GET /v1/ports | jq -c .
+}
+
+scene_end() {
+  say "turnout stops, and the NIC goes back to its driver"
+  stop_turnout
+  tail -n 3 "$run/turnout.log"
+  bind_nic unbind $NIC
+}
+
+# A fault is an address that the NIC used and DPDK had not mapped.
+scene_iommu() {
+  say "The IOMMU"
+  dmesg | grep -E 'DMAR: (IOMMU enabled|Intel)' || fail "it was not at work"
+  ! dmesg | grep -E 'DMAR:.*([Ff]ault|DMA (Read|Write))' || fail "it caught the NIC at addresses that are not its own"
+  echo "  no fault"
+}
+
+failed() {
+  local status=$?
+  ((status != 0)) || return 0
+  tail -n 40 "$run/turnout.log" || true
+  dmesg | grep -iE 'dmar|vfio|oom' | tail -n 20
+}
+
+trap failed EXIT
+DIP=192.168.57.120
+scene_bind
+start
+grep -iE 'driver|lcore|port' "$run/turnout.log" || true
+scene_pages
+scene_four_steps
+scene_big
+scene_neighbours
+scene_health_traffic
+scene_failure
+scene_tables
+scene_books
+scene_end
+scene_iommu
+say "All of it held."
