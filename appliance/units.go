@@ -42,10 +42,10 @@ func inTime(seconds float64) string {
 	return text
 }
 
-// inSpeed is a link's speed. Drivers that do not know it say 0 or the highest number there is.
+// inSpeed is a link's speed; 0: unknown.
 func inSpeed(mbps uint32) string {
 	switch {
-	case mbps == 0 || mbps == ^uint32(0):
+	case mbps == 0:
 		return ""
 	case mbps%1000 == 0:
 		return fmt.Sprintf("%d Gbit/s", mbps/1000)

@@ -10,6 +10,7 @@ source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../scripts/demo.sh"
 NIC=0000:00:10.0
 UPLINK=0000:00:11.0
 DEVICE=$NIC
+DIP=192.168.57.120
 HUGEPAGES=true
 HUGEPAGES_2MB=72
 # The emulated machine is about 50 times slower than a real one.
@@ -75,15 +76,14 @@ balanced() { [[ $(book balanced) == true ]]; }
 
 scene_books() {
   say "The books"
-  wait_until 10 balanced || fail "they do not balance: $(book "")"
-  api GET /v1/status | jq -c .books
-  api GET /v1/ports | jq -c .
+  wait_until 10 balanced || fail "they do not balance: $(api GET /v1/status | jq -c .books)"
+  echo "  they balance"
+  ask ports
 }
 
 scene_end() {
   say "turnout stops, and the NIC goes back to its driver"
   stop_turnout
-  tail -n 3 "$run/turnout.log"
   bind_nic unbind $NIC
 }
 
@@ -103,10 +103,8 @@ failed() {
 }
 
 trap failed EXIT
-DIP=192.168.57.120
 scene_bind
 start
-grep -iE 'driver|lcore|port' "$run/turnout.log" || true
 scene_pages
 scene_four_steps
 scene_big

@@ -12,7 +12,8 @@ mount -t tmpfs tmpfs /tmp
 ip link set lo up
 modprobe -a virtio_pci virtio_net e1000e vmxnet3 bridge veth tun
 
-setsid /e2e/vfio/checks.sh
-echo "vfio: exit status $?"
+# Through a pipe it is no terminal, for which turnout and jq would use colours.
+setsid /e2e/vfio/checks.sh 2>&1 | cat
+echo "vfio: exit status ${PIPESTATUS[0]}"
 echo o >/proc/sysrq-trigger
 sleep 60

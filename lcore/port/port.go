@@ -56,7 +56,7 @@ type Port struct {
 // Link is the state of a port's link.
 type Link struct {
 	Up        bool
-	SpeedMbps uint32
+	SpeedMbps uint32 // 0: unknown
 }
 
 // Stats are the device's own counts of what it could not deliver.
@@ -280,11 +280,19 @@ func (p *Port) Link() (Link, error) {
 	if err != nil {
 		return Link{}, fmt.Errorf("read the link of port %s: %w", p.config.Name, err)
 	}
-	link := Link{Up: l.Status(), SpeedMbps: l.Speed()}
+	link := Link{Up: l.Status(), SpeedMbps: knownSpeed(l.Speed())}
 	if p.tap != nil {
 		link.Up, err = p.tap.up()
 	}
 	return link, err
+}
+
+// knownSpeed is 0 where the driver, as virtio's, does not know the speed of its link.
+func knownSpeed(mbps uint32) uint32 {
+	if mbps == C.RTE_ETH_SPEED_NUM_UNKNOWN {
+		return 0
+	}
+	return mbps
 }
 
 // RSS is how the started port spreads flows over its queues; nil where it has one only, or does not tell.

@@ -257,3 +257,11 @@ func TestCheckPCI(t *testing.T) {
 		t.Errorf("kernel driver: %v", err)
 	}
 }
+
+func TestUnknownSpeedIsZero(t *testing.T) {
+	for given, want := range map[uint32]uint32{0: 0, 10000: 10000, 1<<32 - 1: 0} {
+		if got := knownSpeed(given); got != want {
+			t.Errorf("a link of %d Mbit/s is told as %d, want %d", given, got, want)
+		}
+	}
+}

@@ -307,7 +307,7 @@ type Port struct {
 	KernelInterface string `json:"kernel_interface"`
 	MTU             int    `json:"mtu"`
 	LinkUp          bool   `json:"link_up"`
-	SpeedMbps       uint32 `json:"speed_mbps"`
+	SpeedMbps       uint32 `json:"speed_mbps" doc:"0: unknown"`
 	RxQueues        int    `json:"rx_queues"`
 	RxPackets       uint64 `json:"rx_packets"`
 	RxBytes         uint64 `json:"rx_bytes"`
