@@ -31,7 +31,10 @@ fetch() {
   trap 'rm -rf "$work"' EXIT
   cd "$work"
   # The lists of packages may be missing, or older than what the mirror still has.
-  download >&2 || { apt-get -qq update && download; } >&2
+  if ! download >&2; then
+    apt-get -qq update >&2
+    download >&2
+  fi
   local deb
   deb=$(echo ./*.deb)
   unpack "$deb"

@@ -27,7 +27,7 @@ check_capabilities() {
   local tool
   [[ $(uname -m) == x86_64 ]] || skip "the guest is an x86-64 machine, this is $(uname -m)"
   for tool in qemu-system-x86_64 busybox cpio modprobe; do
-    PATH=$PATH:/usr/sbin command -v $tool >/dev/null || skip "there is no $tool: scripts/deps.sh test installs it"
+    command -v "$tool" >/dev/null || skip "there is no $tool: scripts/deps.sh test installs it"
   done
 }
 
