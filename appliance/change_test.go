@@ -11,6 +11,7 @@ import (
 
 	"turnout/mgmt/api"
 	"turnout/mgmt/api/apitest"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -76,10 +77,11 @@ func trouble() api.ServiceList {
 	drained.Drain = &api.DrainLive{Drain: api.Drain{Then: api.ThenKeep}, Since: apitest.Now, Flows: 7, FlowsAtStart: 9}
 	over.Drain = &api.DrainLive{Drain: api.Drain{Then: api.ThenDrop}, Since: apitest.Now, EndsAt: &apitest.Now, Flows: 7, FlowsAtStart: 9, Over: true}
 	empty.Drain = &api.DrainLive{Drain: api.Drain{Then: api.ThenKeep}, Since: apitest.Now, FlowsAtStart: 9, Empty: true, Over: true}
-	sorry, dead := rs("110", "up"), rs("111", "down")
+	sorry, dead, lost := rs("110", "up"), rs("111", "down"), rs("124", "down")
+	lost.Diagnosis = &api.Diagnosis{Diagnosis: probe.VIPNotOnRealServer, Why: "it is no address", Mend: []string{"ip address add", "ip address show"}}
 	web := api.Service{Live: api.ServiceLive{
 		UsableWeight: 1, SorryServer: &sorry,
-		RealServers: []api.RealServerLive{slow, drained, rs("123", "overloaded"), rs("124", "down"), rs("125", "no_mac"), over, empty},
+		RealServers: []api.RealServerLive{slow, drained, rs("123", "overloaded"), lost, rs("125", "no_mac"), over, empty},
 	}}
 	web.Name, web.VIP, web.Protocol, web.Scheduler, web.Quorum, web.Hysteresis = "web", address("192.168.57.100"), "tcp", "wlc", 8, 2
 	web.RealServers = make([]store.RealServer, len(web.Live.RealServers))

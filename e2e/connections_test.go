@@ -149,7 +149,7 @@ func (d *director) talkAndCapture() (sent, arrived []seen) {
 	}
 	sent = settled(isTo(vip, echoPort), atClient)
 	for i, rs := range s.servers {
-		toServer := func(f []byte) bool { return isTo(vip, echoPort)(f) && dstMAC(f) == rs.mac }
+		toServer := func(f []byte) bool { return isTo(vip, echoPort)(f) && dstMAC(f) == rs.mac && source(f) != d.dip } // no path probes
 		arrived = append(arrived, settled(toServer, atServers[i])...)
 	}
 	for _, f := range sent {

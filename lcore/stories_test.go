@@ -337,7 +337,12 @@ func dropStories(t testing.TB) []story {
 			{frame: with(syn, put(atFragment, 0x40, 0)), want: "forward a"}, // don't fragment
 		}},
 		{name: "protocol", spec: town(t), steps: []step{{frame: with(syn, put(atProtocol, 47)), want: "drop protocol"}}},
-		{name: "icmp", spec: town(t), steps: []step{{frame: echo(t, "192.168.57.100", 3), want: "drop icmp"}}},
+		{name: "icmp", spec: town(t), steps: []step{
+			{frame: echo(t, "192.168.57.100", 3), want: "drop icmp"},
+			{frame: echo(t, "192.168.57.100", 0), want: "drop icmp"},
+			{frame: with(echo(t, "192.168.57.100", 0), from(realMAC(0))), want: "punt reply"}, // the director asked in the VIP's name
+			{frame: with(echo(t, "192.168.57.100", 3), from(realMAC(0))), want: "drop icmp"},
+		}},
 		{name: "no_service", spec: town(t), steps: []step{
 			{frame: tcp(t, 40000, 81, "S"), want: "drop no_service"},
 			{frame: udp(t, 5000, 80), want: "drop no_service"},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"turnout/mgmt/api"
+	"turnout/mgmt/probe"
 )
 
 // Reading is what a director says of itself at one moment.
@@ -179,6 +180,9 @@ func realServers(d *Director) []Finding {
 }
 
 func (d *Director) realServer(s api.Service, rs api.RealServerLive) []Finding {
+	if d := rs.Diagnosis; d != nil && d.Diagnosis != probe.OK && d.Diagnosis != probe.RIPDown && len(d.Mend) > 0 {
+		return []Finding{found(Warning, d.Mend[0], "%s: %s is %s: %s: %s", s.Name, rs.Address, rs.State, d.Diagnosis, d.Why)}
+	}
 	switch rs.State {
 	case "down":
 		mend := fmt.Sprintf("ssh root@%s ss -lntu sport = :%d    # does it listen?", rs.Address, s.Port)

@@ -10,6 +10,7 @@ import (
 
 	"turnout/mgmt/api"
 	"turnout/mgmt/doctor"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -77,6 +78,13 @@ func TestDirector(t *testing.T) {
 			now.Services.Services[0].Live.RealServers[0].State = "down"
 		}, []string{
 			"warning real_servers: web: 192.168.57.121 is down: it has not passed its checks yet => ssh root@192.168.57.121 ss -lntu sport = :80    # does it listen?",
+		}},
+		{"the way to a real server is broken", func(_, now *doctor.Reading) {
+			now.Services.Services[0].Live.RealServers[0].Diagnosis = &api.Diagnosis{
+				Diagnosis: probe.ServiceNotOnVIP, Why: "nobody listens", Mend: []string{"ss -lnt", "and so on"},
+			}
+		}, []string{
+			"warning real_servers: web: 192.168.57.121 is up: service_not_on_vip: nobody listens => ss -lnt",
 		}},
 		{"two real servers, one MAC", func(_, now *doctor.Reading) {
 			now.Neighbours.Neighbours[1].MAC = "02:00:00:00:01:21"

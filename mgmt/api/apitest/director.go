@@ -11,6 +11,7 @@ import (
 
 	"turnout/mgmt/api"
 	"turnout/mgmt/events"
+	"turnout/mgmt/probe"
 	"turnout/mgmt/store"
 )
 
@@ -192,7 +193,7 @@ func (d *Director) live(svc store.Service) api.ServiceLive {
 
 func (d *Director) liveReal(key drainKey, up bool) api.RealServerLive {
 	r := api.RealServerLive{
-		Address: key.realServer, State: "up", Share: 1, Drain: d.drainLive(key), Health: health(up),
+		Address: key.realServer, State: "up", Share: 1, Drain: d.drainLive(key), Health: health(up), Diagnosis: diagnosis(key.realServer, up),
 		ActiveFlows: activeFlows, InactiveFlows: inactiveFlows, Packets: 617, Bytes: 2_839_450, Connections: 50,
 	}
 	switch {
@@ -202,6 +203,15 @@ func (d *Director) liveReal(key drainKey, up bool) api.RealServerLive {
 		r.State = "draining"
 	}
 	return r
+}
+
+func diagnosis(realServer netip.Addr, up bool) *api.Diagnosis {
+	if up {
+		return &api.Diagnosis{Diagnosis: probe.OK}
+	}
+	return &api.Diagnosis{
+		Diagnosis: probe.RIPDown, Why: "connection refused", Mend: []string{fmt.Sprintf("ssh root@%v \"ss -lnt 'sport = :80'\"", realServer)},
+	}
 }
 
 func health(up bool) api.Health {
