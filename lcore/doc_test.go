@@ -57,6 +57,19 @@ func TestPacketsPageNamesEveryEnd(t *testing.T) {
 	}
 }
 
+// TestCapturePageHasTheFigures keeps docs/capture.md true.
+func TestCapturePageHasTheFigures(t *testing.T) {
+	page := read(t, "../docs/capture.md")
+	for _, want := range []string{
+		fmt.Sprintf("The latest %d frames", lcore.KeptFrames), fmt.Sprintf("first %d bytes", lcore.KeptBytes),
+		fmt.Sprintf("That is %d KiB", lcore.KeptSlotsBytes>>10), fmt.Sprintf("longer than %d bytes are cut", lcore.CaptureBytes),
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("docs/capture.md does not say %q", want)
+		}
+	}
+}
+
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)

@@ -39,3 +39,6 @@ func (e *Explainer) Kept(r Reason) []KeptFrame { return e.worker.Kept(r) }
 
 // HandshakeBucket is where a time in milliseconds is counted.
 func HandshakeBucket(took uint16) uint { return handshakeBucket(took) }
+
+// KeptSlotsBytes is the size of the black box.
+const KeptSlotsBytes = keptSlotsBytes

@@ -51,6 +51,7 @@ var droppedAs = map[string]struct{ story, comment string }{
 	"no_real_server":   {"no_real_server", ", service web, real server 192.168.57.121, flow syn_received"},
 	"real_server_down": {"real_server_down", ", service web, real server 192.168.57.121, flow established"},
 	"standby":          {"standby", ""},
+	"no_flow":          {"no_flow", ", service web, no flow"},
 	"punt_limited":     {"punt_limited", ", punt kind echo"},
 	"punt_full":        {"punt_full", ", punt kind dip"},
 }

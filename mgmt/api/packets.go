@@ -126,22 +126,33 @@ func (c packets) follow(ctx context.Context, running Capture, s stream) {
 	var part bytes.Buffer
 	w, err := newPcapng(&part, c.director)
 	for more := true; more && err == nil; {
-		if part.Len() > 0 {
-			if s.send(part.String()) != nil {
-				return
-			}
-			part.Reset()
-		}
-		select {
-		case <-c.ending:
+		if err = s.pass(&part); err != nil {
 			return
-		default:
 		}
 		var list []Packet
 		list, more = running.Next(ctx)
 		err = w.write(list)
+		more = more && !c.stopping()
 	}
 	if err == nil && w.finish(running.Missed()) == nil {
-		_ = s.send(part.String()) // the client may be gone; there is nobody else to tell
+		_ = s.pass(&part) // the client may be gone; there is nobody else to tell
 	}
+}
+
+func (c packets) stopping() bool {
+	select {
+	case <-c.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// pass sends what is in a buffer, if anything, and empties it.
+func (s stream) pass(part *bytes.Buffer) error {
+	if part.Len() == 0 {
+		return nil
+	}
+	defer part.Reset()
+	return s.send(part.String())
 }

@@ -36,6 +36,8 @@ var hot = map[string][]string{
 	"lcore/persist.go":         nil,
 	"lcore/handshake.go":       nil,
 	"lcore/limits.go":          nil,
+	"lcore/blackbox.go":        {"(*blackBox).refill", "(*blackBox).note", "(*Worker).record", "(*Worker).describe", "(*Snapshot).keyOf", "(*keptSlot).write"},
+	"lcore/capture.go":         {"(*Capture).before", "(*Capture).after", "(*Capture).wants", "(*Capture).at", "(*Worker).portray", "(*Worker).pendingFrame"},
 	"lcore/worker.go":          {"(*Worker).Run", "(*Worker).yield", "(*Worker).turn", "(*Worker).tidy", "(*Worker).count"},
 	"lcore/lookup.go":          {"(*lookup).find", "(*lookup).start"},
 	"lcore/counters.go":        {"(*RealCounters).add"},
