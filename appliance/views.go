@@ -200,7 +200,7 @@ func inForce(yes bool) string {
 // shades are the colours of states that are not as they should be.
 var shades = map[string]colour{
 	"down": red, "no_mac": red, "conflict": red, "failed": red, "link_down": red,
-	"draining": yellow, "overloaded": yellow, "standby": yellow, "probing": yellow, "incomplete": yellow,
+	"draining": yellow, "overloaded": yellow, "ejected": yellow, "standby": yellow, "probing": yellow, "incomplete": yellow,
 }
 
 // shaded is a state in its colour.

@@ -29,7 +29,7 @@ type Explanation struct {
 	Scheduler  string     `json:"scheduler,omitempty"`
 	RealServer netip.Addr `json:"real_server,omitzero"`
 	MAC        string     `json:"mac,omitempty" doc:"destination of the frame on its way to the real server"`
-	State      string     `json:"state,omitempty" doc:"of the real server: up | draining | overloaded | down | no_mac | standby"`
+	State      string     `json:"state,omitempty" doc:"of the real server: up | draining | overloaded | ejected | down | no_mac | standby"`
 	Rule       string     `json:"rule" enum:"none,flow_table,scheduled,reopened,rescheduled,persistence,hash" doc:"what decided on the real server"`
 	Hash       string     `json:"packet_hash,omitempty" doc:"the packet's keyed hash, hexadecimal"`
 	Position   *int       `json:"position,omitempty" doc:"of the hash in the service's table; missing where new flows are scheduled in turns"`

@@ -172,6 +172,7 @@ var bodies = []string{
 	`{"deadline":"1us","then":"drop"}`, `{"deadline":"99999999999h"}`, `{"deadline":null}`, `{"then":"keep","then":"drop"}`,
 	`{"vip":"192.168.57.101","protocol":"udp","port":0,"scheduler":"wrr","slow_start":"30s","gradual":"1m","persistence":"5m",` +
 		`"persistence_prefix":24,"on_down":"keep","no_real_server":"port_unreachable","quorum":2,"hysteresis":1,` +
+		`"outlier":{"unanswered":"50%","min_syns":20,"eject":"30s","max_ejected":"34%"},` +
 		`"sorry_server":{"address":"192.168.57.129","mac":"02:00:00:00:01:29"},"maglev":{"table_size":251,"hash":"source"},` +
 		`"health_check":[{"type":"dns","query":"example.org"},{"type":"icmp","initial":"up"}],` +
 		`"real_servers":[{"address":"192.168.57.121","weight":65535,"upper_threshold":4294967295,"lower_threshold":1}]}`,

@@ -244,8 +244,9 @@ type ServiceLive struct {
 type RealServerLive struct {
 	Address       netip.Addr `json:"address"`
 	Weight        uint16     `json:"weight"`
-	State         string     `json:"state" enum:"up,draining,overloaded,down,no_mac,standby" doc:"standby: a sorry server that is not needed"`
+	State         string     `json:"state" enum:"up,draining,overloaded,ejected,down,no_mac,standby" doc:"standby: a sorry server that is not needed"`
 	Share         float64    `json:"share" doc:"how much of its weight counts, 0 to 1: less than 1 during slow start"`
+	EjectedUntil  time.Time  `json:"ejected_until,omitzero" doc:"when it is tried again"`
 	Drain         *DrainLive `json:"drain,omitempty"`
 	Health        Health     `json:"health"`
 	Diagnosis     *Diagnosis `json:"diagnosis,omitempty" doc:"of the way that clients' packets take to it; missing where it is not probed, and before the first probe"`

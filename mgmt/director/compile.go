@@ -57,7 +57,7 @@ func (c *compiled) addReal(rs store.RealServer, live liveness, now time.Time) re
 	}
 	s.live, s.overloaded = live, s.overloaded && rs.UpperThreshold > 0
 	c.spec.Reals[n].MAC, c.spec.Reals[n].State = live.mac, live.real
-	return realView{RealServer: rs, live: live, upSince: s.upSince, overloaded: s.overloaded, counter: s.counter, base: s.base}
+	return realView{RealServer: rs, live: live, upSince: s.upSince, ejectedUntil: s.outlier.until, overloaded: s.overloaded, counter: s.counter, base: s.base}
 }
 
 func hashKey(svc *store.Service) lcore.HashKey {
@@ -117,11 +117,16 @@ func (d *Director) live(svc *store.Service, rs *store.RealServer, now time.Time)
 		l.state, l.real = "draining", drain.real(now)
 	case rs.Weight == 0:
 		l.state, l.real = "draining", lcore.RealDraining
+	case d.ejected(svc, rs, now):
+		l.state, l.real = ejectedState, lcore.RealDraining
 	default:
 		l.state, l.real = "up", lcore.RealUp
 	}
 	return l
 }
+
+// ejectedState is what the API says of an outlier.
+const ejectedState = "ejected"
 
 // whenDown says what becomes of the flows of a real server that is down. Nothing can be sent to one without a MAC.
 func whenDown(o store.OnDown, mac frame.MAC) lcore.RealState {

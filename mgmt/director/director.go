@@ -129,6 +129,7 @@ func (d *Director) Run(ctx context.Context) error {
 		case <-reap.C:
 			d.reap()
 			d.watchDrains(time.Now())
+			d.judgeOutliers(time.Now(), d.handshakesOf)
 		case <-ctx.Done():
 			return nil
 		}

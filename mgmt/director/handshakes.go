@@ -12,9 +12,7 @@ func handshakes(t *totals) api.Handshakes {
 		Syns: t.syns, Retransmissions: t.handshakes.Retransmissions, Unanswered: t.unanswered,
 		Resets: t.handshakes.Resets, Fins: t.handshakes.Fins, Counted: t.handshakes,
 	}
-	for _, n := range t.handshakes.Times {
-		h.Answered += n
-	}
+	h.Answered = answers(&t.handshakes)
 	if ended := h.Answered + h.Unanswered; ended > 0 {
 		h.UnansweredShare = float64(h.Unanswered) / float64(ended)
 	}
@@ -23,6 +21,14 @@ func handshakes(t *totals) api.Handshakes {
 		h.MedianMS, h.P99MS = &median, &p99
 	}
 	return h
+}
+
+// answers is how many handshakes were answered.
+func answers(h *lcore.Handshakes) (n uint64) {
+	for _, times := range h.Times {
+		n += times
+	}
+	return n
 }
 
 // quantile is the time in milliseconds under which a share of the count of handshakes took, taking those of a bucket to

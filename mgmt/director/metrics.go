@@ -67,7 +67,7 @@ func (d *Director) measureService(v *view, svc *serviceView, checks map[health.K
 		check := checks[health.Key{Service: svc.Name, RealServer: rs.Address}]
 		m.RealServers = append(m.RealServers, metrics.RealServer{
 			Address: rs.Address.String(), Up: rs.Health.Up, Weight: rs.Weight, Share: rs.Share, Draining: rs.State == "draining",
-			Overloaded: rs.State == "overloaded", ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
+			Overloaded: rs.State == "overloaded", Ejected: rs.State == ejectedState, ActiveFlows: rs.ActiveFlows, InactiveFlows: rs.InactiveFlows,
 			Packets: rs.Packets, Bytes: rs.Bytes, Connections: rs.Connections, ChecksPassed: check.Passed, ChecksFailed: check.Failed,
 			CheckDuration: durations(check.Durations), Diagnosis: string(check.Diagnosis.Diagnosis),
 			Syns: rs.Handshakes.Syns, SynRetransmissions: rs.Handshakes.Retransmissions,

@@ -137,6 +137,9 @@ func (d *Director) liveReal(svc *serviceView, r *realView, now lcore.RealCounter
 		},
 		Diagnosis: diagnosisOf(&check.Diagnosis),
 	}
+	if live.State == ejectedState {
+		live.EjectedUntil = r.ejectedUntil
+	}
 	if (r.live.mac != frame.MAC{}) {
 		live.MAC = r.live.mac.String()
 	}

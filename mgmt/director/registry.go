@@ -69,6 +69,7 @@ type slot struct {
 	upSince    time.Time // when it last began to get new flows
 	load       load      // as it was last looked at
 	overloaded bool      // it has reached its upper threshold
+	outlier    outlier
 }
 
 // maxSlots is one less than the slots that 16 bits can name: the last stands for none.

@@ -31,11 +31,12 @@ type serviceView struct {
 // realView is a real server of a service and where it is counted.
 type realView struct {
 	store.RealServer
-	live       liveness
-	upSince    time.Time // when it last began to get new flows
-	overloaded bool
-	counter    uint32
-	base       totals
+	live         liveness
+	upSince      time.Time // when it last began to get new flows
+	overloaded   bool
+	ejectedUntil time.Time // if its state is ejected
+	counter      uint32
+	base         totals
 }
 
 // goneView is a slot that is no longer configured and may still have flows. Its real server may have another slot.

@@ -18,19 +18,20 @@ const (
 	Health    Kind = "health"    // a real server went up or down
 	Link      Kind = "link"      // a port's link went up or down
 	Neighbour Kind = "neighbour" // a real server's MAC is known, changed or lost
+	Outlier   Kind = "outlier"   // a real server was ejected for leaving its clients without an answer, or is tried again
 	Quorum    Kind = "quorum"    // a service lost or regained its quorum
 	Role      Kind = "role"      // active or standby
 	VIP       Kind = "vip"       // a VIP is announced, or another host claims it
 )
 
 // Kinds lists all of them.
-var Kinds = [...]Kind{Config, Diagnosis, Drain, Health, Link, Neighbour, Quorum, Role, VIP}
+var Kinds = [...]Kind{Config, Diagnosis, Drain, Health, Link, Neighbour, Outlier, Quorum, Role, VIP}
 
 // Event is something that happened.
 type Event struct {
 	ID         uint64     `json:"id" doc:"grows from event to event, over restarts as well"`
 	Time       time.Time  `json:"time"`
-	Kind       Kind       `json:"kind" enum:"config,diagnosis,drain,health,link,neighbour,quorum,role,vip"`
+	Kind       Kind       `json:"kind" enum:"config,diagnosis,drain,health,link,neighbour,outlier,quorum,role,vip"`
 	Service    string     `json:"service,omitempty"`
 	RealServer netip.Addr `json:"real_server,omitzero"`
 	Text       string     `json:"text" doc:"one sentence"`

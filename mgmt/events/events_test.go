@@ -134,7 +134,7 @@ func TestFollowersSeeEveryEventOnce(t *testing.T) {
 func TestCounts(t *testing.T) {
 	h := hub(kept + 5)
 	h.Emit(Role, "", netip.Addr{}, "standby")
-	want := map[Kind]uint64{Config: 0, Diagnosis: 0, Drain: 0, Health: kept + 5, Link: 0, Neighbour: 0, Quorum: 0, Role: 1, VIP: 0}
+	want := map[Kind]uint64{Config: 0, Diagnosis: 0, Drain: 0, Health: kept + 5, Link: 0, Neighbour: 0, Outlier: 0, Quorum: 0, Role: 1, VIP: 0}
 	if diff := cmp.Diff(want, h.Counts()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -32,7 +32,7 @@ func (fakeSource) Snapshot() *Reading {
 			Name: "web", Packets: 101, Bytes: 102, Connections: 103, RescheduledFlows: 104, Quorum: true,
 			RealServers: []RealServer{
 				{
-					Address: "192.168.57.121", Up: true, Weight: 1, Share: 0.5, Draining: true, Overloaded: true, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
+					Address: "192.168.57.121", Up: true, Weight: 1, Share: 0.5, Draining: true, Overloaded: true, Ejected: true, ActiveFlows: 111, InactiveFlows: 112, Packets: 113, Bytes: 114,
 					Connections: 115, ChecksPassed: 116, ChecksFailed: 117,
 					Diagnosis: "vip_not_on_real_server",
 					Syns:      118, SynRetransmissions: 119, UnansweredSyns: 120, Resets: 121, Fins: 122,

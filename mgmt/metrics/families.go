@@ -103,6 +103,8 @@ var realServers = []family[RealServer]{
 		func(r RealServer) float64 { return bit(r.Draining) }, "service", "real_server"),
 	gauge("turnout_real_server_overloaded", "1 while the real server gets no new flows because of its upper threshold.",
 		func(r RealServer) float64 { return bit(r.Overloaded) }, "service", "real_server"),
+	gauge("turnout_real_server_ejected", "1 while the real server gets no new flows because it has left its clients' handshakes unanswered.",
+		func(r RealServer) float64 { return bit(r.Ejected) }, "service", "real_server"),
 	gauge("turnout_real_server_active_flows", "Flows in state ESTABLISHED, as ActiveConn of IPVS.",
 		func(r RealServer) float64 { return float64(r.ActiveFlows) }, "service", "real_server"),
 	gauge("turnout_real_server_inactive_flows", "Flows in any other state, as InActConn of IPVS.",

@@ -63,6 +63,7 @@ type RealServer struct {
 	Share         float64 // of its weight that counts now, 0 to 1
 	Draining      bool
 	Overloaded    bool
+	Ejected       bool
 	ActiveFlows   uint64
 	InactiveFlows uint64
 	Packets       uint64

@@ -50,6 +50,7 @@ func TestDecodeDefaults(t *testing.T) {
 		Name: "web", VIP: netip.MustParseAddr("192.168.57.100"), Protocol: TCP, Port: 80,
 		Scheduler: "maglev", Maglev: Maglev{TableSize: 65537, Hash: HashFiveTuple},
 		PersistencePrefix: 32, OnDown: OnDownReschedule, NoRealServer: RefuseDrop, Quorum: 1,
+		Outlier: Outlier{MinSyns: 20, Eject: Duration(30 * time.Second), MaxEjected: 30},
 		Timeouts: Timeouts{
 			Established: Duration(15 * time.Minute), SynReceived: Duration(time.Minute),
 			FinWait: Duration(2 * time.Minute), UDP: Duration(5 * time.Minute),
@@ -319,7 +320,7 @@ func TestDecodeJSONMistakes(t *testing.T) {
 	wantMistakes(t, err,
 		`services[web].port: is given twice: keep one`,
 		`services[web].persistence: 60 has no unit: write a duration such as 60s`,
-		`services[web].livee: unknown key: known here are gradual, health_check, hysteresis, maglev, name, no_real_server, on_down, one_packet, persistence, persistence_prefix, port, protocol, quorum, real_servers, scheduler, slow_start, sorry_server, strict_tcp, timeouts, vip`)
+		`services[web].livee: unknown key: known here are gradual, health_check, hysteresis, maglev, name, no_real_server, on_down, one_packet, outlier, persistence, persistence_prefix, port, protocol, quorum, real_servers, scheduler, slow_start, sorry_server, strict_tcp, timeouts, vip`)
 	_, err = DecodeJSON([]byte(`{"services": [}`))
 	wantMistakes(t, err, `not readable as JSON: invalid character '}' looking for beginning of value`)
 	_, err = DecodeJSON([]byte(`services: []`))

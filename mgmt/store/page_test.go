@@ -16,10 +16,10 @@ func TestConfigurationPage(t *testing.T) {
 	}
 	_, services, _ := strings.Cut(string(page), "## services.yaml")
 	meaning, elsewhere, _ := strings.Cut(services, "What these keys are called elsewhere")
-	for _, part := range []any{Service{}, Maglev{}, Timeouts{}, HealthCheck{}, RealServer{}} {
+	for _, part := range []any{Service{}, Maglev{}, Outlier{}, Timeouts{}, HealthCheck{}, RealServer{}} {
 		for _, key := range keys(part) {
-			row := regexp.MustCompile("(?m)^\\| `(maglev\\.|timeouts\\.)?" + key + "` \\|")
-			within := key == "maglev" || key == "timeouts" // each key of these has a row
+			row := regexp.MustCompile("(?m)^\\| `(maglev\\.|outlier\\.|timeouts\\.)?" + key + "` \\|")
+			within := key == "maglev" || key == "outlier" || key == "timeouts" // each key of these has a row
 			if !within && !row.MatchString(meaning) {
 				t.Errorf("%T: no row tells what %s means", part, key)
 			}

@@ -57,7 +57,7 @@ func (w words) refusal(s string) string {
 
 // Keys of a later version, refused rather than passed over.
 var (
-	plannedServiceKeys    = []string{"outlier", "vlan", "rate_limit"}
+	plannedServiceKeys    = []string{"vlan", "rate_limit"}
 	plannedRealServerKeys = []string{"vlan", "forwarding", "health_check"}
 )
 
@@ -70,6 +70,7 @@ func newService() Service {
 		OnDown:            OnDownReschedule,
 		NoRealServer:      RefuseDrop,
 		Quorum:            1,
+		Outlier:           Outlier{MinSyns: 20, Eject: Duration(30 * time.Second), MaxEjected: 30},
 		Timeouts: Timeouts{ // as IPVS
 			Established: Duration(15 * time.Minute),
 			SynReceived: Duration(time.Minute),
@@ -114,6 +115,7 @@ func (d *decoder) service(n ast.Node, at *place) Service {
 		"quorum":             integer(&svc.Quorum, minQuorum, math.MaxUint32),
 		"hysteresis":         integer(&svc.Hysteresis, 0, math.MaxUint32),
 		"sorry_server":       svc.SorryServer.read,
+		"outlier":            svc.Outlier.read,
 		"timeouts":           svc.Timeouts.read,
 		"health_check":       func(_ *decoder, n ast.Node, _ *place) { checks = n },
 		"real_servers":       func(d *decoder, n ast.Node, at *place) { svc.RealServers = d.realServers(n, at) },

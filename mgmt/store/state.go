@@ -40,6 +40,7 @@ type Service struct {
 	Quorum            uint32       `yaml:"quorum" json:"quorum"`         // weight that must be usable, as in keepalived: 1 unless given
 	Hysteresis        uint32       `yaml:"hysteresis" json:"hysteresis"` // a quorum is lost below quorum - hysteresis and regained at quorum + hysteresis
 	SorryServer       SorryServer  `yaml:"sorry_server,omitempty" json:"sorry_server,omitzero"`
+	Outlier           Outlier      `yaml:"outlier" json:"outlier"`
 	Timeouts          Timeouts     `yaml:"timeouts" json:"timeouts"`
 	HealthChecks      HealthChecks `yaml:"health_check" json:"health_check"` // one mapping or a list in the file; all must pass
 	RealServers       []RealServer `yaml:"real_servers" json:"real_servers"`

@@ -64,6 +64,11 @@ func drawAvailability(t *rapid.T, svc *Service) {
 	svc.StrictTCP = svc.Protocol == TCP && rapid.Bool().Draw(t, "strict_tcp")
 	svc.OnDown = OnDown(rapid.SampledFrom(onDowns.known).Draw(t, "on_down"))
 	svc.NoRealServer = Refusal(rapid.SampledFrom(refusals.known).Draw(t, "no_real_server"))
+	svc.Outlier = Outlier{MinSyns: rapid.SampledFrom([]uint32{1, 20}).Draw(t, "min_syns"), Eject: rapid.SampledFrom([]Duration{minEject, maxEject}).Draw(t, "eject"),
+		MaxEjected: Percent(rapid.IntRange(1, 100).Draw(t, "max_ejected"))}
+	if svc.Protocol == TCP {
+		svc.Outlier.Unanswered = Percent(rapid.SampledFrom([]int{0, 1, 100}).Draw(t, "unanswered"))
+	}
 	svc.Quorum = rapid.SampledFrom([]uint32{1, 2, 4294967295}).Draw(t, "quorum")
 	svc.Hysteresis = rapid.SampledFrom([]uint32{0, svc.Quorum - 1}).Draw(t, "hysteresis")
 	svc.SorryServer = rapid.SampledFrom([]SorryServer{{}, {Address: ip(119)}, {Address: ip(118), MAC: "02:00:00:00:01:18"}}).Draw(t, "sorry_server")

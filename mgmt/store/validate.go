@@ -116,6 +116,7 @@ func (v *validator) state(s State) {
 		v.options(svc, at)
 		v.flowKeys(svc, at)
 		v.availability(svc, at)
+		v.outlier(svc, at.in("outlier"))
 		v.sorryServer(svc, at.in("sorry_server"), vips, macs)
 		v.healthChecks(svc, at.in("health_check"))
 		v.realServers(svc.RealServers, at.in("real_servers"), vips, macs)

@@ -125,6 +125,8 @@ func serviceWants(old, now Service) []want {
 		value("quorum", old.Quorum, now.Quorum, usual.Quorum),
 		value("hysteresis", old.Hysteresis, now.Hysteresis, usual.Hysteresis),
 		sorryServerWant(old.SorryServer, now.SorryServer),
+		nested("outlier", old.Outlier == now.Outlier, now.Outlier == usual.Outlier,
+			outlierWants(old.Outlier, now.Outlier), outlierWants(Outlier{}, now.Outlier)),
 		nested("timeouts", old.Timeouts == now.Timeouts, now.Timeouts == usual.Timeouts,
 			timeoutWants(old.Timeouts, now.Timeouts), timeoutWants(Timeouts{}, now.Timeouts)),
 		checksWant(old, now),
@@ -151,6 +153,16 @@ func sorryServerWants(old, now SorryServer) []want {
 	return []want{
 		value("address", old.Address, now.Address),
 		optional("mac", old.MAC, now.MAC),
+	}
+}
+
+func outlierWants(old, now Outlier) []want {
+	usual := newService().Outlier
+	return []want{
+		value("unanswered", old.Unanswered, now.Unanswered, usual.Unanswered),
+		value("min_syns", old.MinSyns, now.MinSyns, usual.MinSyns),
+		value("eject", old.Eject, now.Eject, usual.Eject),
+		value("max_ejected", old.MaxEjected, now.MaxEjected, usual.MaxEjected),
 	}
 }
 

@@ -61,6 +61,7 @@ func web() store.Service {
 		Name: "web", VIP: netip.MustParseAddr("192.168.57.100"), Protocol: store.TCP, Port: 80, Scheduler: "maglev",
 		Maglev:            store.Maglev{TableSize: 65537, Hash: store.HashFiveTuple},
 		PersistencePrefix: 32, OnDown: store.OnDownReschedule, NoRealServer: store.RefuseDrop, Quorum: 1,
+		Outlier:      store.Outlier{MinSyns: 20, Eject: store.Duration(30 * time.Second), MaxEjected: 30},
 		HealthChecks: store.HealthChecks{{Type: store.CheckNone}},
 		RealServers: []store.RealServer{
 			{Address: netip.MustParseAddr("192.168.57.121"), Weight: 1},
