@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -37,6 +38,9 @@ type Capture interface {
 	Missed() uint64
 	Close()
 }
+
+// ErrCapturing answers a capture beside another one.
+var ErrCapturing = errors.New("another capture is under way: wait for its end, or end it")
 
 // The calls that show packet contents: only who may write may make them (showsPackets).
 const (

@@ -58,9 +58,6 @@ var ErrStale = errors.New("the generation in force is another one: read the stat
 // ErrNotFound answers an edit of a service or real server that does not exist.
 var ErrNotFound = errors.New("not found")
 
-// ErrCapturing answers a capture beside another one.
-var ErrCapturing = errors.New("another capture is under way: wait for its end, or end it")
-
 // ErrStopping answers what comes too late.
 var ErrStopping = errors.New("turnout is stopping")
 

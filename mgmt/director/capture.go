@@ -87,7 +87,10 @@ func (c *capture) Next(ctx context.Context) (packets []api.Packet, more bool) {
 func (c *capture) take() (packets []api.Packet) {
 	v, at := c.director.view.Load(), c.director.tsc.times()
 	for i, ring := range c.rings {
-		for c.left > 0 && ring.Take(&c.frame) {
+		for range captureRoom { // no more than that at once, however fast they come
+			if c.left == 0 || !ring.Take(&c.frame) {
+				break
+			}
 			c.left--
 			packets = append(packets, c.packets(v, c.director.config.Lcores[i].ID, at(c.frame.TSC))...)
 		}
