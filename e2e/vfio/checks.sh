@@ -7,9 +7,8 @@ export BIG_BYTES=$((1024 * 1024))
 # shellcheck source=../../scripts/demo.sh
 source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../../scripts/demo.sh"
 
-NIC=0000:00:10.0
 UPLINK=0000:00:11.0
-DEVICE=$NIC
+DEVICE=0000:00:10.0
 DIP=192.168.57.120
 HUGEPAGES=true
 HUGEPAGES_2MB=72
@@ -27,11 +26,11 @@ plug_in() {
 bind_nic() { "$scripts/bind-nic.sh" "$@"; }
 
 scene_bind() {
-  say "The NIC $NIC is handed to vfio-pci"
+  say "The NIC $DEVICE is handed to vfio-pci"
   bind_nic status
-  bind_nic bind $NIC --hugepages $HUGEPAGES_2MB
+  bind_nic bind $DEVICE --hugepages $HUGEPAGES_2MB
   bind_nic status
-  [[ $(readlink -f /sys/bus/pci/devices/$NIC/driver) == */vfio-pci ]] || fail "it is not bound to vfio-pci"
+  [[ $(readlink -f /sys/bus/pci/devices/$DEVICE/driver) == */vfio-pci ]] || fail "it is not bound to vfio-pci"
 }
 
 # Frames of full size, both directions of the connection's acknowledgements, and not a byte lost.
@@ -84,15 +83,23 @@ scene_books() {
 scene_end() {
   say "turnout stops, and the NIC goes back to its driver"
   stop_turnout
-  bind_nic unbind $NIC
+  bind_nic unbind $DEVICE
 }
 
 # A fault is an address that the NIC used and DPDK had not mapped.
 scene_iommu() {
   say "The IOMMU"
   dmesg | grep -E 'DMAR: (IOMMU enabled|Intel)' || fail "it was not at work"
-  ! dmesg | grep -E 'DMAR:.*([Ff]ault|DMA (Read|Write))' || fail "it caught the NIC at addresses that are not its own"
-  echo "  no fault"
+  if faults | grep -v "$(harmless)"; then fail "it caught the NIC at addresses that are not its own"; fi
+  echo "  faults: $(faults | wc -l), all of them harmless"
+}
+
+faults() { dmesg | grep -E 'DMAR: \[|fault addr' || true; }
+
+# harmless: faults that are none of turnout's, as a pattern. DPDK's driver of vmxnet3 gives two commands before it has told
+# the device where their parameters are; QEMU's device then looks for them at address 0.
+harmless() {
+  if [[ $NIC == vmxnet3 ]]; then echo 'DMA Read .* fault addr 0x0 '; else echo '^$'; fi
 }
 
 failed() {

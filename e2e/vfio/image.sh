@@ -38,6 +38,7 @@ copy_linked() {
 lay_out() {
   local dir
   mkdir -p "$tree"/usr/{bin,sbin,lib,lib64} "$tree"/{dev,etc,proc,run,sys,tmp} "$tree"/var/{lib/nginx,log/nginx}
+  ln -s ../run "$tree/var/run"
   for dir in bin sbin lib lib64; do ln -s "usr/$dir" "$tree/$dir"; done
   grep -E '^(root|nobody|nogroup|tcpdump):' /etc/passwd >"$tree/etc/passwd"
   grep -E '^(root|nobody|nogroup|tcpdump):' /etc/group >"$tree/etc/group"
