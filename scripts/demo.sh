@@ -14,6 +14,7 @@ turnout=$(dirname "$scripts")/bin/turnout
 PORT_MAC=02:00:00:00:01:20
 DEVICE="net_tap0,iface=dp0,mac=$PORT_MAC"
 HUGEPAGES=false
+IDLE=${IDLE:-}
 SERVICE=web
 INTERVAL_MS=1000
 TIMEOUT_MS=1000
@@ -25,7 +26,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 write_configuration() {
   cat >"$run/turnout.yaml" <<END
-dpdk: {main_lcore: 0, lcores: [1], hugepages: $HUGEPAGES, memory_mb: 128}
+dpdk: {main_lcore: 0, lcores: [1], hugepages: $HUGEPAGES, memory_mb: 128, idle: "$IDLE"}
 ports:
   - name: lan
     device: "$DEVICE"

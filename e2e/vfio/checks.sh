@@ -71,6 +71,21 @@ scene_health_traffic() {
   (($(book rx) > rx + 4 && $(book tx) > tx + 4)) || fail "the port saw fewer: they go past it"
 }
 
+# Who polls without a pause asks for no interrupt.
+scene_interrupts() {
+  [[ $IDLE == adaptive ]] || return 0
+  say "The NIC wakes the lcore"
+  local before count
+  before=$(interrupts)
+  sleep $((2 * INTERVAL_MS / 1000))
+  count=$(($(interrupts) - before))
+  echo "  in $((2 * INTERVAL_MS)) ms: $count interrupts"
+  ((count > 0)) || fail "it never does: $(grep vfio /proc/interrupts || echo "there is no interrupt of vfio")"
+}
+
+# interrupts: how many the NIC has raised, on all CPUs
+interrupts() { awk -v nic="$DEVICE" 'index($0, nic) { for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i } END { print sum + 0 }' /proc/interrupts; }
+
 balanced() { [[ $(book balanced) == true ]]; }
 
 scene_books() {
@@ -91,7 +106,7 @@ scene_iommu() {
   say "The IOMMU"
   dmesg | grep -E 'DMAR: (IOMMU enabled|Intel)' || fail "it was not at work"
   if faults | grep -v "$(harmless)"; then fail "it caught the NIC at addresses that are not its own"; fi
-  echo "  faults: $(faults | wc -l), all of them harmless"
+  echo "  faults: $(faults | wc -l), of turnout's: 0"
 }
 
 faults() { dmesg | grep -E 'DMAR: \[|fault addr' || true; }
@@ -117,6 +132,7 @@ scene_four_steps
 scene_big
 scene_neighbours
 scene_health_traffic
+scene_interrupts
 scene_failure
 scene_tables
 scene_books

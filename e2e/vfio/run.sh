@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [NIC...]: turnout on a NIC bound to vfio-pci, on a machine that has none. QEMU emulates the machine, its IOMMU and
 # the NIC: virtio-net-pci, e1000e or vmxnet3, by default each in turn. checks.sh is what happens in the guest.
+# IDLE is dpdk.idle there: busy by default; adaptive: the lcore sleeps until the NIC's interrupt.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
@@ -42,14 +43,14 @@ check_nics() {
 }
 
 # boot NIC: two NICs on QEMU's own hub, the director's and the kernel's, by which the lab reaches it. The IOMMU's 48 bits
-# are those of today's servers: with them DPDK gives NICs its own virtual addresses. The kernel hands NIC to its first
-# process as a variable.
+# are those of today's servers: with them DPDK gives NICs its own virtual addresses. The kernel hands NIC and IDLE to
+# its first process as variables.
 boot() {
   timeout "$LIMIT" qemu-system-x86_64 \
     -machine q35,kernel-irqchip=split -accel tcg,thread=multi -cpu max -smp 2 -m 1536 \
     -display none -serial stdio -monitor none -no-reboot -nodefaults \
     -kernel "$kernel"/boot/vmlinuz-* -initrd "$work/image" \
-    -append "console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off NIC=$1" \
+    -append "console=ttyS0 quiet panic=-1 intel_iommu=on mitigations=off NIC=$1 IDLE=${IDLE:-}" \
     -device intel-iommu,intremap=on,caching-mode=on,aw-bits=48 \
     -netdev hubport,id=director,hubid=0 \
     -device "${devices[$1]},netdev=director,mac=02:00:00:00:01:20,addr=0x10,romfile=" \
