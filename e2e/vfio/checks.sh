@@ -33,14 +33,16 @@ scene_bind() {
   [[ $(readlink -f /sys/bus/pci/devices/$DEVICE/driver) == */vfio-pci ]] || fail "it is not bound to vfio-pci"
 }
 
-# Frames of full size, both directions of the connection's acknowledgements, and not a byte lost.
+# Down, acknowledgements pass the NIC; up, frames of full size.
 scene_big() {
-  say "A file of $BIG_BYTES bytes through the VIP"
+  say "$BIG_BYTES bytes from the VIP and to it"
   local want got
   read -r want _ <"$run/big.sha256"
   got=$(in_host client curl -sS -m 60 "http://$VIP/big" | sha256sum)
-  [[ ${got%% *} == "$want" ]] || fail "it arrived damaged"
-  echo "  it arrived whole"
+  [[ ${got%% *} == "$want" ]] || fail "from the VIP they arrived damaged"
+  got=$(in_host client curl -sS -m 60 -H Expect: --data-binary "@$run/big" -o /dev/null -w '%{http_code} %{size_upload}' "http://$VIP/")
+  [[ $got == "200 $BIG_BYTES" ]] || fail "to the VIP they did not arrive (status and bytes: $got)"
+  echo "  all arrived"
 }
 
 # neighbour HOST ADDRESS: the MAC that the host has for it
@@ -71,9 +73,10 @@ scene_health_traffic() {
   (($(book rx) > rx + 4 && $(book tx) > tx + 4)) || fail "the port saw fewer: they go past it"
 }
 
-# Who polls without a pause asks for no interrupt.
+# Who polls without a pause asks for no interrupt. DPDK's driver of e1000e asks, and does not tell the NIC which vector to
+# raise: there the lcore wakes up by its time-out.
 scene_interrupts() {
-  [[ $IDLE == adaptive ]] || return 0
+  [[ $IDLE == adaptive && $NIC != e1000e ]] || return 0
   say "The NIC wakes the lcore"
   local before count
   before=$(interrupts)

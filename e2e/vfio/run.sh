@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [NIC...]: turnout on a NIC bound to vfio-pci, on a machine that has none. QEMU emulates the machine, its IOMMU and
 # the NIC: virtio-net-pci, e1000e or vmxnet3, by default each in turn. checks.sh is what happens in the guest.
-# IDLE is dpdk.idle there: busy by default; adaptive: the lcore sleeps until the NIC's interrupt.
+# IDLE is dpdk.idle there: busy by default, or adaptive.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
