@@ -73,8 +73,8 @@ scene_health_traffic() {
   (($(book rx) > rx + 4 && $(book tx) > tx + 4)) || fail "the port saw fewer: they go past it"
 }
 
-# Who polls without a pause asks for no interrupt. DPDK's driver of e1000e asks, and does not tell the NIC which vector to
-# raise: there the lcore wakes up by its time-out.
+# Who polls without a pause asks for no interrupt. From e1000e none comes with DPDK 22.11, though its driver sets vectors up:
+# there the lcore wakes up by its time-out.
 scene_interrupts() {
   [[ $IDLE == adaptive && $NIC != e1000e ]] || return 0
   say "The NIC wakes the lcore"
