@@ -190,3 +190,37 @@ func TestDiagnosesByDefault(t *testing.T) {
 	d.waitDiagnosis(rs2, probe.RIPDown)
 	d.waitDiagnosis(&server{host: &host{name: "nobody"}, address: rs1.address.Next().Next().Next().Next().Next().Next().Next().Next()}, probe.NoNeighbour)
 }
+
+// askedDNS is a UDP service whose real servers must answer on the VIP as well.
+const askedDNS = `services:
+  - name: web
+    vip: 192.168.57.100
+    protocol: udp
+    port: 53
+    health_check: {type: udp, send: are you there, reply: true, via: dr, interval: 300ms, timeout: 200ms, rise: 2, fall: 2}
+    real_servers: [{address: 192.168.57.121}, {address: 192.168.57.122}]
+`
+
+// A UDP service that is asked by datagrams on the VIP.
+func TestUDPServiceIsAskedOnTheVIP(t *testing.T) {
+	s := needSegment(t)
+	rs1 := s.servers[0]
+	for _, rs := range s.servers[:2] {
+		rs.serveUDP(t, rs.address.String()+":53")
+	}
+	s.servers[1].serveUDP(t, "192.168.57.100:53")
+	end := rs1.serveUDP(t, "192.168.57.100:53")
+	d := startDirector(t, settings{services: askedDNS})
+	d.waitServers("web", "up", 2)
+	end()
+	d.waitDiagnosis(rs1, probe.ServiceNotOnVIP)
+	d.waitServers("web", "down", 1)
+	rs1.serveUDP(t, "192.168.57.100:53")
+	d.waitServers("web", "up", 2)
+	t.Cleanup(func() { _ = addVIP(d, rs1) })
+	if err := removeVIP(d, rs1); err != nil {
+		t.Fatal(err)
+	}
+	d.waitDiagnosis(rs1, probe.VIPNotOnRealServer)
+	d.waitServers("web", "down", 1)
+}

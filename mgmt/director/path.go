@@ -13,17 +13,19 @@ import (
 
 // pathTo is the probe of the way to a real server that clients' packets take; zero: there is none.
 func pathTo(svc *store.Service, rs *store.RealServer) (p health.Path) {
-	check, port, counts := svc.PathProbe()
-	if port == 0 {
+	way := svc.PathProbe()
+	if way.Port == 0 {
 		return p
 	}
-	p.Target = probe.Target{
-		VIP: netip.AddrPortFrom(svc.VIP, port), RIP: netip.AddrPortFrom(rs.Address, check.RIPPort(port)),
+	p.Target = probe.Target{VIP: netip.AddrPortFrom(svc.VIP, way.Port), RIP: netip.AddrPortFrom(rs.Address, way.RIPPort)}
+	if svc.Protocol == store.UDP {
+		p.Datagram = health.Datagram(way.Check)
 	}
 	if rs.MAC != "" {
 		p.MAC, _ = frame.ParseMAC(rs.MAC) // Validate has read it
 	}
-	p.Counts = counts
+	check := way.Check
+	p.Counts = way.Counts
 	p.Check = store.HealthCheck{Interval: check.Interval, Timeout: check.Timeout, Rise: check.Rise, Fall: check.Fall, Initial: check.Initial}
 	return p
 }

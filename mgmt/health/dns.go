@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/miekg/dns"
+
+	"turnout/mgmt/store"
 )
 
 // maxAnswer holds any answer to a query that announces no larger one, in bytes (RFC 1035 section 4.2.1: 512), and those
@@ -13,7 +15,7 @@ const maxAnswer = 4096
 
 // dns passes if the answer to the query, by UDP, has the expected rcode. What is no answer to it is passed over.
 func (m *Monitor) dns(ctx context.Context, k checkKey) error {
-	query := new(dns.Msg).SetQuestion(dns.Fqdn(k.Query), dns.StringToType[k.QueryType])
+	query := question(k.HealthCheck)
 	packet, err := query.Pack()
 	if err != nil {
 		return err
@@ -35,6 +37,10 @@ func (m *Monitor) dns(ctx context.Context, k checkKey) error {
 			return err
 		}
 	}
+}
+
+func question(c store.HealthCheck) *dns.Msg {
+	return new(dns.Msg).SetQuestion(dns.Fqdn(c.Query), dns.StringToType[c.QueryType])
 }
 
 // judgeAnswer says whether packet is the answer to query id, and what is wrong with it.

@@ -47,8 +47,11 @@ func parse(b []byte) (a answer, ok bool) {
 		protocol: ip.Protocol(), l4: b[ip.L4() : frame.EthernetLen+ip.TotalLen()],
 	}
 	shortest := frame.ICMPLen
-	if a.protocol == frame.ProtocolTCP {
+	switch a.protocol {
+	case frame.ProtocolTCP:
 		shortest = frame.TCPLen
+	case frame.ProtocolUDP:
+		shortest = frame.UDPLen
 	}
 	return a, !ip.Fragment() && len(a.l4) >= shortest
 }
@@ -66,7 +69,7 @@ const (
 	icmpTimeExceeded = 11
 )
 
-// isError says whether the answer is an ICMP error that quotes the start of a TCP packet without IP options.
+// isError says whether the answer is an ICMP error that quotes the start of a TCP or UDP packet without IP options.
 func (a *answer) isError() bool {
 	if a.protocol != frame.ProtocolICMP || len(a.l4) < frame.ICMPLen+frame.IPv4Len+8 {
 		return false
@@ -74,7 +77,7 @@ func (a *answer) isError() bool {
 	switch a.l4[0] {
 	case frame.ICMPUnreachable, icmpRedirect, icmpTimeExceeded:
 		ip := a.quoted()
-		return ip.Version() == 4 && ip.HeaderLen() == frame.IPv4Len && ip.Protocol() == frame.ProtocolTCP
+		return ip.Version() == 4 && ip.HeaderLen() == frame.IPv4Len && (ip.Protocol() == frame.ProtocolTCP || ip.Protocol() == frame.ProtocolUDP)
 	}
 	return false
 }
@@ -88,7 +91,7 @@ func (a *answer) quotedL4() []byte { return a.l4[frame.ICMPLen+frame.IPv4Len:] }
 // number is that of the exchange which the answer may belong to.
 func (a *answer) number() uint16 {
 	switch {
-	case a.protocol == frame.ProtocolTCP:
+	case a.protocol == frame.ProtocolTCP, a.protocol == frame.ProtocolUDP:
 		return binary.BigEndian.Uint16(a.l4[2:])
 	case a.isError():
 		return binary.BigEndian.Uint16(a.quotedL4())
@@ -109,6 +112,8 @@ func (p *Prober) take(x *exchange, a *answer) (taken bool) {
 	switch dip := p.cfg.DIP.Addr(); {
 	case a.protocol == frame.ProtocolTCP:
 		taken = a.destination == dip && x.takeTCP(a)
+	case a.protocol == frame.ProtocolUDP:
+		taken = a.destination == dip && x.Datagram != "" && x.takeFrom(a, Accepted)
 	case a.isError():
 		taken = address(a.quoted().Source()) == dip && x.takeError(a)
 	case a.protocol == frame.ProtocolICMP && a.l4[0] == frame.ICMPEchoReply:
@@ -122,7 +127,7 @@ func (p *Prober) take(x *exchange, a *answer) (taken bool) {
 
 // takeTCP notes what a SYN was answered with.
 func (x *exchange) takeTCP(a *answer) bool {
-	if binary.BigEndian.Uint32(a.l4[tcpAcknowledge:]) != x.sequence+1 {
+	if x.Datagram != "" || binary.BigEndian.Uint32(a.l4[tcpAcknowledge:]) != x.sequence+1 {
 		return false
 	}
 	said := Reset
@@ -131,6 +136,11 @@ func (x *exchange) takeTCP(a *answer) bool {
 	} else if a.l4[tcpFlags]&frame.TCPRst == 0 {
 		return false
 	}
+	return x.takeFrom(a, said)
+}
+
+// takeFrom notes what the VIP or the RIP has said.
+func (x *exchange) takeFrom(a *answer, said Answer) bool {
 	switch netip.AddrPortFrom(a.source, binary.BigEndian.Uint16(a.l4)) {
 	case x.VIP:
 		x.Answer = said
@@ -142,18 +152,22 @@ func (x *exchange) takeTCP(a *answer) bool {
 	return true
 }
 
-// takeError notes an ICMP error about a SYN.
+// takeError notes an ICMP error about a question.
 func (x *exchange) takeError(a *answer) bool {
-	if binary.BigEndian.Uint32(a.quotedL4()[tcpSequence:]) != x.sequence {
+	said, tcp := Refused, a.quoted().Protocol() == frame.ProtocolTCP
+	switch {
+	case tcp != (x.Datagram == ""), tcp && binary.BigEndian.Uint32(a.quotedL4()[tcpSequence:]) != x.sequence:
 		return false
+	case !tcp && a.l4[0] == frame.ICMPUnreachable && a.l4[1] == frame.ICMPPortUnreachable: // as a RST is (RFC 1122 section 4.1.3.1)
+		said = Reset
 	}
 	switch about := address(a.quoted().Destination()); {
 	case about == x.VIP.Addr() && a.source == about:
-		x.Answer, x.ICMPType, x.ICMPCode = Refused, a.l4[0], a.l4[1]
+		x.Answer, x.ICMPType, x.ICMPCode = said, a.l4[0], a.l4[1]
 	case about == x.VIP.Addr(): // who has the VIP does not tell where else it might be
 		x.NotHere = true
 	case about == x.RIP.Addr() && a.source == about:
-		x.RIPAnswer = Refused
+		x.RIPAnswer = said
 	default:
 		return false
 	}

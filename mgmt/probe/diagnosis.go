@@ -8,14 +8,14 @@ import (
 	"turnout/lcore/frame"
 )
 
-// Answer is what a SYN was answered with.
+// Answer is what a question, a SYN or a datagram, was answered with.
 type Answer uint8
 
 // The answers.
 const (
 	Silence  Answer = iota
-	Accepted        // a SYN-ACK
-	Reset           // a RST: nobody listens
+	Accepted        // a SYN-ACK, or an answer to a datagram
+	Reset           // a RST, or port unreachable for a datagram: nobody listens
 	Refused         // an ICMP error from the address itself: a packet filter says no
 )
 
@@ -105,7 +105,7 @@ func (e *Evidence) Diagnose(check string) Finding {
 	case Reset:
 		return e.afterReset()
 	case Refused:
-		return e.finding(ReplyPathBlocked, "a packet filter there refuses connections to %v by ICMP (type %d, code %d)", e.VIP, e.ICMPType, e.ICMPCode)
+		return e.finding(ReplyPathBlocked, "a packet filter there refuses packets to %v by ICMP (type %d, code %d)", e.VIP, e.ICMPType, e.ICMPCode)
 	}
 	if e.present() {
 		return e.afterSilence()
@@ -128,7 +128,7 @@ func (e *Evidence) afterSilence() Finding {
 	case e.NotHere:
 		return e.finding(VIPNotOnRealServer, "%v is no address of the real server", vip)
 	case e.VIPEcho:
-		return e.finding(ReplyPathBlocked, "%v answers ping there, but connections to port %d get no answer", vip, e.VIP.Port())
+		return e.finding(ReplyPathBlocked, "%v answers ping there, but nothing comes back from its port %d", vip, e.VIP.Port())
 	case e.Forged && e.RIPEcho:
 		return e.finding(ReplyPathBlocked, "the real server has %v, but no answer from it comes out", vip)
 	}
@@ -155,7 +155,11 @@ func (e *Evidence) finding(d Diagnosis, why string, args ...any) Finding {
 // mend are the commands for a diagnosis.
 func (e *Evidence) mend(d Diagnosis) string {
 	rip, vip := e.RIP.Addr(), e.VIP.Addr()
-	listens := fmt.Sprintf("ssh root@%v \"ss -lnt 'sport = :%d'\"", rip, e.VIP.Port())
+	sockets := "-lnt"
+	if e.Datagram != "" {
+		sockets = "-lnu"
+	}
+	listens := fmt.Sprintf("ssh root@%v \"ss %s 'sport = :%d'\"", rip, sockets, e.VIP.Port())
 	switch d {
 	case RIPDown:
 		return listens

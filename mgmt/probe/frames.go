@@ -28,10 +28,14 @@ var maxSegment = [...]byte{2, 4, 1460 >> 8, 1460 & 0xff}
 const window = 8192
 
 // askVIP sends the probe itself: the first packet of a client's connection.
-func (p *Prober) askVIP(x *exchange) { p.send(x, p.cfg.DIP.Addr(), x.VIP.Addr(), syn(x, x.VIP.Port())) }
+func (p *Prober) askVIP(x *exchange) {
+	p.send(x, p.cfg.DIP.Addr(), x.VIP.Addr(), question(x, x.VIP.Port()))
+}
 
 // askRIP asks for the RIP in a frame for the same MAC: is the real server there?
-func (p *Prober) askRIP(x *exchange) { p.send(x, p.cfg.DIP.Addr(), x.RIP.Addr(), syn(x, x.RIP.Port())) }
+func (p *Prober) askRIP(x *exchange) {
+	p.send(x, p.cfg.DIP.Addr(), x.RIP.Addr(), question(x, x.RIP.Port()))
+}
 
 // askBeside sends what tells the causes of silence apart. An echo request from the VIP to the RIP is answered only by a
 // host that does not have the VIP: one that does takes it for a forgery, since its own addresses cannot come from outside
@@ -52,6 +56,18 @@ type transport struct {
 	protocol uint8
 	bytes    []byte
 	finish   func(frame []byte) []byte
+}
+
+// question is what a client would say first.
+func question(x *exchange, port uint16) transport {
+	if x.Datagram == "" {
+		return syn(x, port)
+	}
+	b := make([]byte, frame.UDPLen+len(x.Datagram))
+	binary.BigEndian.PutUint16(b, x.number)
+	binary.BigEndian.PutUint16(b[2:], port)
+	copy(b[frame.UDPLen:], x.Datagram)
+	return transport{frame.ProtocolUDP, b, packet.UDP}
 }
 
 func syn(x *exchange, port uint16) transport {

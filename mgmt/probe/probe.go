@@ -2,8 +2,8 @@
 // the RIP proves neither that the VIP is on the real server's lo nor that the service listens on it, nor that answers from
 // the VIP come out.
 //
-// The exchange is user space's: a SYN from the DIP and, when a SYN-ACK comes back from the VIP, a RST. The kernel could
-// neither choose the MAC nor take an answer from a VIP. While nothing comes back, other packets are sent beside it, whose
+// The exchange is user space's: a SYN from the DIP and, when a SYN-ACK comes back from the VIP, a RST; for a UDP service a
+// datagram and its answer. The kernel could neither choose the MAC nor take an answer from a VIP. While nothing comes back, other packets are sent beside it, whose
 // answers tell the causes apart. Reading order: probe.go (the exchange), frames.go (what is sent), answers.go (what comes
 // back), diagnosis.go (what it means).
 package probe
@@ -24,6 +24,9 @@ type Target struct {
 	VIP netip.AddrPort // of the service
 	RIP netip.AddrPort // of the real server, with the L4 port of its plain check, or else the service's
 	MAC frame.MAC      // the configured one; zero: Config.MAC tells
+
+	// Datagram makes it a way of UDP packets: what is sent, and must be answered by something. Empty: a TCP connection.
+	Datagram string
 }
 
 // Config is what a Prober needs. All fields must be set.

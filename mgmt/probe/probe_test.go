@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,147 +18,7 @@ import (
 	"turnout/mgmt/probe"
 )
 
-var (
-	dip     = netip.MustParsePrefix("192.168.57.120/24")
-	vip     = netip.MustParseAddr("192.168.57.100")
-	rip     = netip.MustParseAddr("192.168.57.121")
-	client  = netip.MustParseAddr("192.168.57.135")
-	portMAC = frame.MAC{2, 0, 0, 0, 1, 0x20}
-	realMAC = frame.MAC{2, 0, 0, 0, 1, 0x21}
-	wrong   = frame.MAC{2, 0, 0, 0, 9, 0x99}
-	toVIP   = probe.Target{VIP: netip.AddrPortFrom(vip, 80), RIP: netip.AddrPortFrom(rip, 80)}
-)
-
-// host is a real server as far as probes see it. The zero host is a healthy one.
-type host struct {
-	mac     frame.MAC // zero: realMAC
-	off     bool
-	noPing  bool
-	noVIP   bool // the VIP is on no interface
-	forward bool // a packet to an address that it does not have is sent on
-	notify  bool // it tells of that by ICMP
-	ripOnly bool // the service is bound to the RIP
-	dead    bool // nobody listens
-	deaf    bool // a packet filter drops connections to the VIP
-	mute    bool // a packet filter drops what comes from the VIP
-	refuse  bool // a packet filter refuses connections to the VIP
-	lose    int  // so many packets are lost on the way to it, then none
-}
-
-// bench is a Prober, the host it sends to, and all frames that it sent.
-type bench struct {
-	*probe.Prober
-	t    *testing.T
-	host host
-	mac  frame.MAC // as the neighbours know it; zero: not at all
-	arp  frame.MAC // as ARP is answered now; zero: by nobody
-
-	mu   sync.Mutex
-	sent []gopacket.Packet
-}
-
-func newBench(t *testing.T, h host) *bench {
-	b := &bench{t: t, host: h, mac: realMAC, arp: realMAC}
-	b.Prober = probe.New(probe.Config{
-		DIP: dip, PortMAC: portMAC, Send: b.send,
-		MAC:     func(netip.Addr) (frame.MAC, bool) { return b.mac, b.mac != frame.MAC{} },
-		Resolve: func(netip.Addr) (frame.MAC, bool) { return b.arp, b.arp != frame.MAC{} },
-	})
-	b.SetVIPs([]netip.Addr{vip})
-	b.SetActive(true)
-	return b
-}
-
-// probe looks at the way with a second's time.
-func (b *bench) probe(target probe.Target) probe.Evidence {
-	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
-	defer cancel()
-	return b.Probe(ctx, target)
-}
-
-func (b *bench) send(f []byte) bool {
-	p := gopacket.NewPacket(slices.Clone(f), layers.LayerTypeEthernet, gopacket.Default)
-	b.mu.Lock()
-	b.sent = append(b.sent, p)
-	lost := b.host.lose > 0
-	b.host.lose--
-	b.mu.Unlock()
-	if reply := b.host.reply(b.t, p); reply != nil && !lost {
-		go b.Handle(reply)
-	}
-	return true
-}
-
-// reply is what the host sends to a frame, as Linux does; nil: nothing.
-func (h *host) reply(t *testing.T, p gopacket.Packet) []byte {
-	eth, ip := p.LinkLayer().(*layers.Ethernet), p.NetworkLayer().(*layers.IPv4)
-	mac := h.mac
-	if (mac == frame.MAC{}) {
-		mac = realMAC
-	}
-	from, to := addr(ip.SrcIP), addr(ip.DstIP)
-	local := to == rip || to == vip && !h.noVIP
-	switch {
-	case h.off || frame.MAC(eth.DstMAC) != mac:
-		return nil
-	case from == vip && !h.noVIP: // a martian source
-		return nil
-	case !local && h.forward && h.notify:
-		return h.error(t, p, layers.ICMPv4TypeRedirect, 1, rip)
-	case !local, to == vip && h.mute:
-		return nil
-	}
-	switch l4 := p.TransportLayer(); {
-	case l4 != nil:
-		return h.tcp(t, p, l4.(*layers.TCP), to, from)
-	case h.noPing:
-		return nil
-	}
-	request := p.Layer(layers.LayerTypeICMPv4).(*layers.ICMPv4)
-	return build(t, mac, to, from, &layers.ICMPv4{Id: request.Id, Seq: request.Seq}, gopacket.Payload(request.Payload))
-}
-
-func (h *host) tcp(t *testing.T, p gopacket.Packet, got *layers.TCP, own, peer netip.Addr) []byte {
-	switch {
-	case !got.SYN, own == vip && h.deaf:
-		return nil
-	case own == vip && h.refuse:
-		return h.error(t, p, layers.ICMPv4TypeDestinationUnreachable, 13, vip)
-	}
-	open := !h.dead && (own == rip || !h.ripOnly)
-	return build(t, realMAC, own, peer, &layers.TCP{
-		SrcPort: got.DstPort, DstPort: got.SrcPort, Ack: got.Seq + 1, ACK: true, SYN: open, RST: !open, Seq: 7000,
-	})
-}
-
-// error is an ICMP error about a packet, from one of the host's addresses.
-func (h *host) error(t *testing.T, p gopacket.Packet, kind, code uint8, from netip.Addr) []byte {
-	about := p.Data()[frame.EthernetLen:][:28]
-	return build(t, realMAC, from, dip.Addr(), &layers.ICMPv4{TypeCode: layers.CreateICMPv4TypeCode(kind, code)}, gopacket.Payload(about))
-}
-
-func build(t *testing.T, mac frame.MAC, from, to netip.Addr, stack ...gopacket.SerializableLayer) []byte {
-	t.Helper()
-	ip := &layers.IPv4{Version: 4, TTL: 64, SrcIP: from.AsSlice(), DstIP: to.AsSlice(), Protocol: layers.IPProtocolICMPv4}
-	if tcp, ok := stack[0].(*layers.TCP); ok {
-		ip.Protocol = layers.IPProtocolTCP
-		_ = tcp.SetNetworkLayerForChecksum(ip)
-	}
-	eth := &layers.Ethernet{SrcMAC: mac[:], DstMAC: portMAC[:], EthernetType: layers.EthernetTypeIPv4}
-	buf := gopacket.NewSerializeBuffer()
-	opts := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if err := gopacket.SerializeLayers(buf, opts, append([]gopacket.SerializableLayer{eth, ip}, stack...)...); err != nil {
-		t.Fatal(err)
-	}
-	return slices.Clone(buf.Bytes())
-}
-
-func addr(b []byte) netip.Addr {
-	a, _ := netip.AddrFromSlice(b)
-	return a.Unmap()
-}
-
-// Each diagnosis is told from the others, whatever else is true of the host.
+// Each diagnosis is told from the others, whatever else is true of the host, for connections and for datagrams.
 func TestDiagnoses(t *testing.T) {
 	static := toVIP
 	static.MAC = wrong
@@ -205,7 +64,10 @@ func TestDiagnoses(t *testing.T) {
 		{name: "a MAC is configured, and ARP not used", target: static, arp: true, want: probe.RIPDown, within: time.Second},
 		{name: "an old MAC is known", mac: wrong, want: probe.WrongMAC, within: time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		if !tt.target.VIP.IsValid() {
+			tt.target = toVIP
+		}
+		look := func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, tt.host)
 				b.SetActive(tt.role != "standby")
@@ -217,9 +79,6 @@ func TestDiagnoses(t *testing.T) {
 				}
 				if tt.arp {
 					b.arp = frame.MAC{}
-				}
-				if !tt.target.VIP.IsValid() {
-					tt.target = toVIP
 				}
 				start := time.Now()
 				seen := b.probe(tt.target)
@@ -237,9 +96,12 @@ func TestDiagnoses(t *testing.T) {
 					t.Errorf("accepted %v, and the probe's result is %v", accepted, seen.Err())
 				}
 				synctest.Wait()
-				b.wantSound(tt.role == "standby", seen.Answer == probe.Accepted)
+				b.wantSound(tt.role == "standby", seen.Answer == probe.Accepted && tt.target.Datagram == "")
 			})
-		})
+		}
+		t.Run(tt.name, look)
+		tt.target.Datagram = "are you there?"
+		t.Run(tt.name+", by UDP", look)
 	}
 }
 
@@ -254,10 +116,16 @@ func (b *bench) wantSound(standby, accepted bool) {
 			b.t.Errorf("%v: %v", err, p)
 		}
 		from, to := addr(ip.SrcIP), addr(ip.DstIP)
-		if tcp, ok := p.TransportLayer().(*layers.TCP); ok {
-			_ = tcp.SetNetworkLayerForChecksum(ip)
-			if tcp.RST && to == vip {
+		switch l4 := p.TransportLayer().(type) {
+		case *layers.TCP:
+			_ = l4.SetNetworkLayerForChecksum(ip)
+			if l4.RST && to == vip {
 				resets++
+			}
+		case *layers.UDP:
+			_ = l4.SetNetworkLayerForChecksum(ip)
+			if l4.Checksum == 0 || string(l4.Payload) != "are you there?" {
+				b.t.Errorf("%v", p)
 			}
 		}
 		if err, bad := p.VerifyChecksums(); err != nil || len(bad) > 0 {

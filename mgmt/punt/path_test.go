@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ type segment struct {
 	guard *neigh.Guard
 	end   func() error // stops all and gives what Run answered
 	ended chan error   // what Run answers
+
+	probe  atomic.Bool  // the prober takes what it sees
+	probed atomic.Int32 // what it took
 }
 
 // newSegment runs a path and a guard for vip over a TAP with the DIP.
@@ -43,7 +47,13 @@ func newSegment(t *testing.T) *segment {
 	injector := punt.NewInjector(s.inj)
 	s.guard = neigh.New(neigh.Config{PortMAC: portMAC, DIP: dip, Active: true, Log: zaptest.NewLogger(t),
 		Send: func(b []byte) bool { return injector.Send(lcore.InjectGenerated, b) }})
-	s.path = punt.New(punt.Config{TAP: tap, Rings: []*lcore.Ring{newRing(t, 8), s.punt}, Inject: injector, ARP: s.guard.HandleARP})
+	s.path = punt.New(punt.Config{TAP: tap, Rings: []*lcore.Ring{newRing(t, 8), s.punt}, Inject: injector, ARP: s.guard.HandleARP,
+		Probe: func([]byte) bool {
+			if s.probe.Load() {
+				s.probed.Add(1)
+			}
+			return s.probe.Load()
+		}})
 	s.path.SetVIPs([]netip.Addr{vip})
 	s.path.SetActive(true)
 

@@ -19,7 +19,7 @@ type HealthCheck struct {
 	Rise     int       `yaml:"rise,omitempty" json:"rise,omitzero"` // successes in a row that bring a real server up
 	Fall     int       `yaml:"fall,omitempty" json:"fall,omitzero"` // failures in a row that take it down
 	Initial  Initial   `yaml:"initial,omitempty" json:"initial,omitempty"`
-	Via      Via       `yaml:"via,omitempty" json:"via,omitempty"` // see Service.PathProbe
+	Via      Via       `yaml:"via,omitempty" json:"via,omitempty"` // see PathProbe
 
 	// http and https
 	Host      string    `yaml:"host,omitempty" json:"host,omitempty"`             // Host header; the real server's address unless given

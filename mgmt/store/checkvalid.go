@@ -85,7 +85,7 @@ func (v *validator) via(c HealthCheck, at *place, svc Service) {
 		return
 	}
 	if c.Via == ViaDR && svc.pathPort(c) == 0 {
-		v.wrong(at, "dr: this service has no TCP port to which a connection could be opened; delete it, or give the check of a tcp service a port")
+		v.wrong(at, "dr: there is nothing to ask the VIP: it takes a port, and for a udp service a check of type dns, or udp with reply and something to send; delete it")
 	}
 }
 

@@ -27,11 +27,16 @@ func TestPathProbe(t *testing.T) {
 		{"tcp, port: 0", "{type: tcp, port: 81}", "tcp 81 81 false"},
 		{"tcp, port: 0", "{type: tcp, port: 81, via: dr}", "tcp 81 81 true"},
 		{"tcp, port: 0", "{type: icmp}", ""},
-		{"tcp, port: 0", "{type: icmp, via: dr}", "services[web].health_check.via: dr: this service has no TCP port to which a connection could be opened; " +
-			"delete it, or give the check of a tcp service a port"},
-		{"udp, port: 53", "{type: dns, query: a.b}", ""},
-		{"udp, port: 53", "{type: tcp, port: 53, via: dr}", "services[web].health_check.via: dr: this service has no TCP port to which a connection " +
-			"could be opened; delete it, or give the check of a tcp service a port"},
+		{"tcp, port: 0", "{type: icmp, via: dr}", "services[web].health_check.via: dr: there is nothing to ask the VIP"},
+		{"udp, port: 53", "{type: dns, query: a.b}", "dns 53 53 false"},
+		{"udp, port: 53", "{type: dns, query: a.b, port: 54, via: dr}", "dns 53 54 true"},
+		{"udp, port: 53", "[{type: icmp}, {type: dns, query: a.b}]", "dns 53 53 false"},
+		{"udp, port: 0", "{type: dns, query: a.b, port: 53}", "dns 53 53 false"},
+		{"udp, port: 7", "{type: udp, send: a, reply: true, via: dr}", "udp 7 7 true"},
+		{"udp, port: 7", "{type: udp, reply: true}", ""},
+		{"udp, port: 7", "{type: udp, send: a}", ""},
+		{"tcp, port: 53", "{type: dns, query: a.b}", "dns 53 53 false"},
+		{"udp, port: 53", "{type: tcp, port: 53, via: dr}", "services[web].health_check.via: dr: there is nothing to ask the VIP"},
 		{"tcp, port: 80", "{type: tcp, via: nat}", `services[web].health_check.via: "nat" is unknown: use rip, dr`},
 		{"tcp, port: 80", "{type: none, via: rip}", "services[web].health_check.via: a check of type none has no other key: delete it, or choose another type"},
 	} {
@@ -46,8 +51,8 @@ func TestPathProbe(t *testing.T) {
 		got := ""
 		if err != nil {
 			got = err.Error()
-		} else if check, port, counts := state.Services[0].PathProbe(); port != 0 {
-			got = fmt.Sprint(check.Type, " ", port, " ", check.RIPPort(port), " ", counts)
+		} else if p := state.Services[0].PathProbe(); p.Port != 0 {
+			got = fmt.Sprint(p.Check.Type, " ", p.Port, " ", p.RIPPort, " ", p.Counts)
 		}
 		if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
 			t.Errorf("%s, %s: %s; want %s", tt.service, tt.checks, got, tt.want)

@@ -31,6 +31,8 @@ const (
 	ipv4Checksum = ipv4TTL + 2
 	ipv4Source   = ipv4Checksum + 2
 	tcpChecksum  = 16
+	udpLength    = 4
+	udpChecksum  = udpLength + 2
 	icmpChecksum = 2
 )
 
@@ -58,6 +60,18 @@ func Frame(h Header, n int) []byte {
 func TCP(b []byte) []byte {
 	pseudo := sum(b[ipv4Source:L4]) + frame.ProtocolTCP + uint32(len(b)-L4) // RFC 9293 section 3.1
 	binary.BigEndian.PutUint16(b[L4+tcpChecksum:], fold(pseudo+sum(b[L4:])))
+	return b
+}
+
+// UDP finishes a frame that has a UDP header without length and checksum.
+func UDP(b []byte) []byte {
+	length := uint32(len(b) - L4)
+	binary.BigEndian.PutUint16(b[L4+udpLength:], uint16(length))
+	check := fold(sum(b[ipv4Source:L4]) + frame.ProtocolUDP + length + sum(b[L4:]))
+	if check == 0 { // which would say that there is none (RFC 768)
+		check = 0xffff
+	}
+	binary.BigEndian.PutUint16(b[L4+udpChecksum:], check)
 	return b
 }
 
