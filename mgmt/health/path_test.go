@@ -111,9 +111,13 @@ func equalLines(t *testing.T, what string, got []string, want ...string) {
 // Beside a path probe that counts for the diagnosis alone, the check of the RIP decides.
 func TestAdvisoryPath(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWay(t, probed("web", false))
+		advisory := probed("web", false)
+		advisory.Path.Check.Fall = 1
+		w := newWay(t, advisory)
 		w.answer.Store(uint32(probe.Silence))
 		time.Sleep(time.Minute)
+		w.Close()
+		equalLines(t, "changes", w.changes, "web up: every health check passes")
 		s := w.State(target("web").Key)
 		if !s.Up || s.Failed > 0 || s.LastError != "" || s.Diagnosis.Diagnosis != probe.ReplyPathBlocked {
 			t.Errorf("%+v; want up, and reply_path_blocked", s)
