@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,7 @@ func TestDroppedFramesAreFound(t *testing.T) {
 	for reason, changes := range malformed() {
 		sent[reason] = tcpPacket{to: d.mac, port: 80, change: changes[len(changes)-1]}.frame(t)
 	}
+	begin := time.Now()
 	for _, f := range sent {
 		w.send(t, f)
 	}
@@ -170,16 +172,28 @@ func TestDroppedFramesAreFound(t *testing.T) {
 		if !slices.ContainsFunc(readFrames(t, file), func(kept []byte) bool { return bytes.Equal(bytes.TrimRight(kept, "\x00"), bytes.TrimRight(f, "\x00")) }) {
 			t.Errorf("the frame is not among those dropped for reason %s", reason)
 		}
-		tshark := exec.Command("tshark", "-r", "-", "-T", "fields", "-e", "frame.comment")
+		tshark := exec.Command("tshark", "-r", "-", "-T", "fields", "-e", "frame.time_epoch", "-e", "frame.comment")
 		tshark.Stdin = bytes.NewReader(file)
-		comments, err := tshark.Output()
+		lines, err := tshark.Output()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for comment := range strings.Lines(string(comments)) {
+		ours := 0
+		for line := range strings.Lines(string(lines)) {
+			epoch, comment, _ := strings.Cut(line, "\t")
 			if !strings.HasPrefix(comment, "dropped: "+reason+", lcore 1") {
 				t.Errorf("among those dropped for reason %s: %q", reason, comment)
 			}
+			seconds, err := strconv.ParseFloat(epoch, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if since := time.UnixMicro(int64(seconds * 1e6)).Sub(begin); since > -10*time.Millisecond && since < 5*time.Second {
+				ours++
+			}
+		}
+		if ours == 0 {
+			t.Errorf("none of those dropped for reason %s was so since %v:\n%s", reason, begin, lines)
 		}
 	}
 }
