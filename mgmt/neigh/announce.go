@@ -26,6 +26,7 @@ const (
 	// An announced VIP is asked for, so that one who answers as well is found within watchInterval. His claim is kept
 	// until two questions in a row had no answer.
 	watchInterval = 10 * time.Second
+	watchSlack    = 500 * time.Millisecond // for an answer, and for whoever is told
 	watchJitter   = time.Second
 	claimKept     = 25 * time.Second
 
@@ -147,9 +148,12 @@ func (g *Guard) watch(v *vip, now time.Time) (sent int) {
 	if !g.ask(v.Address, now) {
 		return 0
 	}
-	v.nextProbe = now.Add(watchInterval - rand.N(watchJitter))
+	v.nextProbe = now.Add(watchPause())
 	return 1
 }
+
+// watchPause is the time from one question for a VIP to the next.
+func watchPause() time.Duration { return watchInterval - watchSlack - rand.N(watchJitter) }
 
 // ask sends a question that can wait, unless one was sent just now.
 func (g *Guard) ask(addr netip.Addr, now time.Time) (sent bool) {
@@ -254,7 +258,7 @@ func (g *Guard) defend(v *vip, now time.Time) {
 
 // unclaimed ends a round of probes that nobody answered: v is ours.
 func (g *Guard) unclaimed(v *vip, now time.Time) {
-	v.claims, v.probes, v.nextProbe = nil, 0, now.Add(watchInterval)
+	v.claims, v.probes, v.nextProbe = nil, 0, now.Add(watchPause())
 	g.announce(v, now)
 	g.changed = true
 }
@@ -262,7 +266,7 @@ func (g *Guard) unclaimed(v *vip, now time.Time) {
 // abandoned notes that others claim v no more. Where nobody does, hosts that still look for it there are told.
 func (g *Guard) abandoned(v *vip, now time.Time) {
 	g.changed = true
-	if len(v.claims) == 0 && v.State == Announced && v.garps == 0 {
+	if g.cfg.Defend && len(v.claims) == 0 && v.State == Announced && v.garps == 0 {
 		v.garps, v.nextGARP = 1, now
 	}
 }

@@ -205,9 +205,14 @@ func (g *Guard) Tell() {
 	g.noteChange()
 }
 
-// noteChange lets Run look at the VIPs again.
+// noteChange has Run call OnChange, and look at what is due.
 func (g *Guard) noteChange() {
 	g.changed = true
+	g.wake()
+}
+
+// wake lets Run look at what is due.
+func (g *Guard) wake() {
 	select {
 	case g.kick <- struct{}{}:
 	default:

@@ -59,6 +59,7 @@ func (g *Guard) hearServer(a arp) (consumed bool) {
 	}
 	if s.nextProbe.IsZero() {
 		s.nextProbe = now.Add(serverInterval - rand.N(serverJitter))
+		g.wake()
 	}
 	return a.op == opReply && a.tpa.IsUnspecified()
 }
