@@ -74,8 +74,9 @@ scene_health_traffic() {
 }
 
 # Who polls without a pause asks for no interrupt. Health checks raise none: the lcore sends their first frame and is awake.
+# From e1000e none comes with DPDK 22.11, though its driver sets vectors up: there the lcore wakes up by its time-out.
 scene_interrupts() {
-  [[ $IDLE == adaptive ]] || return 0
+  [[ $IDLE == adaptive && $NIC != e1000e ]] || return 0
   say "The NIC wakes the lcore"
   local before count
   before=$(interrupts)
