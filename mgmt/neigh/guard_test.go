@@ -151,6 +151,21 @@ func TestGuardStories(t *testing.T) {
 			s.announces(vip, 0)
 			s.want(ours, "203.0.113.7 is announced")
 		}},
+		{"who is told to be active again takes the other for silent, and asks a second later", false, func(s *story) {
+			s.announced()
+			s.hears(claims, true)
+			s.SetActive(true)
+			s.want(ours)
+			s.mark = time.Now()
+			s.hearsQuestion(vip)
+			if took := time.Since(s.mark); took > 2*time.Second {
+				s.t.Errorf("asked after %v, want about a second", took)
+			}
+			s.watched = true
+			time.Sleep(7 * time.Second)
+			synctest.Wait()
+			s.said()
+		}},
 		{"who is told to be active again while the VIP is another's stays silent", false, func(s *story) {
 			s.SetVIPs([]netip.Addr{vip})
 			s.expect("who-has 192.168.57.100? asks nobody", 0, 0)
