@@ -40,10 +40,11 @@ func (o *outlier) look(now sample) (syns, unanswered uint64) {
 	return syns, syns - min(syns, now.answered-o.samples[0].answered)
 }
 
-// eject takes a real server out from now on: for twice as long as before, unless it has been back for longer than that.
+// eject takes a real server out from now on: for twice as long as before, unless it has been back for longer than that
+// and the time that it takes to tell.
 func (o *outlier) eject(now time.Time, first time.Duration) {
 	lasted := first
-	if now.Sub(o.until) <= o.lasted {
+	if now.Sub(o.until) <= o.lasted+outlierLooks*reapInterval {
 		lasted = min(2*o.lasted, longestEject*first)
 	}
 	*o = outlier{until: now.Add(lasted), lasted: lasted}

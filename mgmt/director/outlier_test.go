@@ -132,9 +132,13 @@ func TestEjectionsGrowAndAreForgotten(t *testing.T) {
 			t.Errorf("out for %d s, want %d", got, want)
 		}
 	}
-	c.pass(301, rates{good, good, good})
+	c.pass(295, rates{good, good, good})
+	if got := out(); got != 300 {
+		t.Errorf("back for less than 310 s: out for %d s, want 300", got)
+	}
+	c.pass(310, rates{good, good, good})
 	if got := out(); got != 30 {
-		t.Errorf("after as long a time as it was out: out for %d s, want 30", got)
+		t.Errorf("back for longer: out for %d s, want 30", got)
 	}
 }
 
