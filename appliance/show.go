@@ -23,7 +23,8 @@ func newShowCommands() []*cobra.Command {
 			path: fixed("/v1/services"), table: servicesTable, rates: serviceRates,
 		}.command(),
 		show[api.ServiceList]{
-			use: "real-servers", short: "Show the real servers of every service", example: "turnout real-servers\nturnout real-servers --watch=5s",
+			use: "real-servers", short: "Show the real servers of every service, what is wrong on the way to them, and what mends it",
+			example: "turnout real-servers\nturnout real-servers --watch=5s",
 			path: fixed("/v1/services"), table: realServersTable, rates: realServerRates,
 		}.command(),
 		show[api.ServiceList]{
