@@ -25,7 +25,7 @@ func newShowCommands() []*cobra.Command {
 		show[api.ServiceList]{
 			use: "real-servers", short: "Show the real servers of every service, what is wrong on the way to them, and what mends it",
 			example: "turnout real-servers\nturnout real-servers --watch=5s",
-			path: fixed("/v1/services"), table: realServersTable, rates: realServerRates,
+			path:    fixed("/v1/services"), table: realServersTable, rates: realServerRates,
 		}.command(),
 		show[api.ServiceList]{
 			use: "drains", short: "Show the real servers that are being drained, and how far that is", example: "turnout drains --watch",
