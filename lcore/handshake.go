@@ -42,7 +42,7 @@ func (w *Worker) begin(c *RealCounters, f *flowtable.Flow) {
 }
 
 // longestWait is how long ago, in milliseconds, a handshake can have begun when its SYN is said again: so Start, which has
-// 16 bits, does not wrap before the next one.
+// 16 bits, does not wrap before the next one, unless the client is silent for half a minute and more.
 const longestWait = 1 << 15
 
 // repeat notes that the SYN has come again.

@@ -220,6 +220,7 @@ func (w *twin) slot(svc *lcore.ServiceSpec, id flowID, flags uint8) uint16 {
 			c.Rescheduled++
 		}
 		if f.state == flowtable.SynReceived { // the one before has not answered
+			w.waited(f)
 			f.state = flowtable.SynSettled
 		}
 	}
@@ -278,15 +279,19 @@ func (w *twin) advance(r *lcore.RealSpec, f *twinFlow, flags uint8) {
 	was, next := f.state, f.state.Next(flags)
 	f.state = next
 	has := func(flag uint8) bool { return flags&flag != 0 }
-	switch waited := was == flowtable.SynReceived; {
-	case waited && next == was:
+	took := uint64(0)
+	if was == flowtable.SynReceived {
+		took = w.waited(f)
+	}
+	switch {
+	case was == flowtable.SynReceived && next == was:
 		h.Retransmissions++
-		f.began = max(f.began, w.millis-min(w.millis, 1<<15))
+		f.began = w.millis - min(took, 1<<15)
 		return
-	case waited && has(frame.TCPAck) && !has(frame.TCPRst):
-		h.Milliseconds += w.millis - f.began
+	case was == flowtable.SynReceived && has(frame.TCPAck) && !has(frame.TCPRst):
+		h.Milliseconds += took
 		bucket := 0
-		for lcore.HandshakeBound(bucket) <= w.millis-f.began {
+		for lcore.HandshakeBound(bucket) <= took {
 			bucket++
 		}
 		h.Times[bucket]++
@@ -302,6 +307,13 @@ func (w *twin) advance(r *lcore.RealSpec, f *twinFlow, flags uint8) {
 	case has(frame.TCPFin):
 		h.Fins++
 	}
+}
+
+// waited is how many milliseconds a handshake has taken so far, as 16 bits tell.
+func (w *twin) waited(f *twinFlow) uint64 {
+	took := (w.millis - f.began) % (1 << 16)
+	f.began = w.millis - took
+	return took
 }
 
 // start is when a flow began as its entry has it.
