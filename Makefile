@@ -11,8 +11,8 @@ LDFLAGS := -X main.version=$(VERSION)
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-.PHONY: deps-build deps-demo deps-test
-deps-build deps-demo deps-test: deps-%:
+.PHONY: deps-build deps-demo deps-test deps-vfio
+deps-build deps-demo deps-test deps-vfio: deps-%:
 	@scripts/deps.sh $*
 
 .PHONY: build
@@ -36,11 +36,11 @@ test: deps-test bin/turnout ## all tests in their short form (at most 15 minutes
 	scripts/test.sh
 
 .PHONY: e2e-vfio
-e2e-vfio: deps-test bin/turnout ## turnout on a NIC bound to vfio-pci, in an emulated machine (NIC=e1000e: only that one)
+e2e-vfio: deps-vfio bin/turnout ## turnout on a NIC bound to vfio-pci, in an emulated machine (NIC=e1000e: only that one)
 	e2e/vfio/run.sh $(NIC)
 
 .PHONY: verify
-verify: deps-test bin/turnout ## everything that the issues must show, in full length
+verify: deps-vfio bin/turnout ## everything that the issues must show, in full length
 	VERIFY=full scripts/test.sh
 
 .PHONY: lint

@@ -12,18 +12,18 @@ GO_MINOR=26
 # libdpdk-dev brings DPDK's libraries and all its drivers with it.
 build=(gcc libc6-dev libdpdk-dev pkg-config)
 demo=("${build[@]}" curl ethtool iproute2 jq nginx-light tcpdump)
-# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze; the second line
-# is for e2e/vfio.
-test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd tshark
-  busybox-static cpio kmod qemu-system-x86 seabios)
+# prometheus is there for promtool, dpdk-dev for dpdk-testpmd, procps for sysctl, systemd for systemd-analyze.
+test=("${demo[@]}" dpdk-dev iputils-arping iputils-ping keepalived procps prometheus shellcheck systemd tshark)
+vfio=("${test[@]}" busybox-static cpio kmod qemu-system-x86 seabios)
 
 usage() {
   cat <<END
-usage: deps.sh [build|demo|test]   install what "make build", "make demo" or "make test" (the default) needs
+usage: deps.sh [build|demo|test|vfio]   install what "make build", "make demo", "make test" (the default) or "make e2e-vfio" needs
 
 build: ${build[*]}
 demo:  ${demo[*]}
 test:  ${test[*]}
+vfio:  ${vfio[*]}, and a kernel
 END
 }
 
@@ -83,7 +83,7 @@ disable_services() {
   done
 }
 
-# Without it the other tests run all the same.
+# Without it the other tests of "make verify" run all the same.
 fetch_kernel() {
   "$root/e2e/vfio/kernel.sh" >/dev/null || echo "deps: there is no kernel for e2e/vfio, whose test will be missing" >&2
 }
@@ -94,13 +94,14 @@ main() {
     build) packages=("${build[@]}") ;;
     demo) packages=("${demo[@]}") ;;
     test) packages=("${test[@]}") ;;
+    vfio) packages=("${vfio[@]}") ;;
     -h | --help | help) usage && return ;;
     *) usage >&2 && exit 2 ;;
   esac
   check_go
   mapfile -t packages < <(missing "${packages[@]}")
   ((${#packages[@]} == 0)) || install "${packages[@]}"
-  [[ ${1:-test} != test ]] || fetch_kernel
+  [[ ${1:-test} != vfio ]] || fetch_kernel
 }
 
 main "$@"

@@ -28,7 +28,7 @@ check_capabilities() {
   local tool
   [[ $(uname -m) == x86_64 ]] || skip "the guest is an x86-64 machine, this is $(uname -m)"
   for tool in qemu-system-x86_64 busybox cpio modprobe; do
-    command -v "$tool" >/dev/null || skip "there is no $tool: scripts/deps.sh test installs it"
+    command -v "$tool" >/dev/null || skip "there is no $tool: scripts/deps.sh vfio installs it"
   done
 }
 
