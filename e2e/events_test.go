@@ -60,7 +60,7 @@ func TestEventsOfEveryKindAreTold(t *testing.T) {
 		eventually(t, 10*time.Second, step.what+": an event of the kind "+string(step.kind), func() bool { return follower.count(step.kind) > before })
 	}
 	for _, kind := range events.Kinds {
-		if len(d.events(kind)) == 0 {
+		if len(d.events(kind)) == 0 && kind != events.Outlier { // which takes a server that answers no client: handshake_test.go
 			t.Errorf("there is no event of the kind %s", kind)
 		}
 	}
