@@ -171,6 +171,11 @@ func (c reads) role(context.Context, *struct{}) (*answer[RoleSetting], error) {
 	return &answer[RoleSetting]{Body: RoleSetting{c.director.Role()}}, nil
 }
 
+// Probe is the answer of /healthz and /readyz when all is well.
+type Probe struct {
+	Status string `json:"status" enum:"alive,ready"`
+}
+
 func (c reads) alive(context.Context, *struct{}) (*answer[Probe], error) {
 	return &answer[Probe]{Body: Probe{"alive"}}, nil
 }

@@ -360,11 +360,6 @@ type DropCounts struct {
 	Drops map[string]uint64 `json:"drops"`
 }
 
-// Probe is the answer of /healthz and /readyz when all is well.
-type Probe struct {
-	Status string `json:"status" enum:"alive,ready"`
-}
-
 // Neighbour is what is known of a real server's MAC.
 type Neighbour struct {
 	Address netip.Addr `json:"address"`

@@ -14,7 +14,6 @@ import (
 var (
 	aVIP     = netip.MustParseAddr("192.168.57.100")
 	server21 = netip.MustParseAddr("192.168.57.121")
-	server22 = netip.MustParseAddr("192.168.57.122")
 
 	mac21    = frame.MAC{2, 0, 0, 0, 1, 0x21}
 	mac22    = frame.MAC{2, 0, 0, 0, 1, 0x22}

@@ -102,9 +102,11 @@ func (p *Prober) Probe(ctx context.Context, t Target) Evidence {
 	for {
 		select {
 		case <-x.news:
-			if seen := p.seen(x); seen.settled() {
+			seen := p.seen(x)
+			if seen.settled() {
 				return seen
-			} else if seen.Answer == Reset { // is anybody there at all?
+			}
+			if seen.Answer == Reset { // is anybody there at all?
 				p.askRIP(x)
 			}
 		case <-round.C:
