@@ -71,8 +71,7 @@ unit() {
   go list ./... | grep -v '/e2e$' | xargs go test -v -p 1 "${short[@]}" -timeout 20m
 }
 
-# Two packages at once: they wait more than they work.
-race() { go test -v -race -short -p 2 -timeout 20m "${RACE[@]}"; }
+race() { go test -v -race -short -p 1 -timeout 20m "${RACE[@]}"; }
 
 go_dpdk() { (cd third_party/go-dpdk && go test -v -p 1 -timeout 10m ./...); }
 

@@ -84,6 +84,7 @@ ls -l /proc/$$/fd | grep -c -- '->' >files
 readlink /proc/$$/fd/0 >stdin
 readlink /proc/$$/cwd >cwd
 `)
+	c.Timeout = store.Duration(10 * time.Second) // a shell and ten programs, on a loaded machine
 	equal(t, "error", runExec(t, dir, c).LastError, "")
 	for file, want := range map[string]string{
 		"args":    dir + "/look 127.0.0.21 389 127.0.0.9\n",
